@@ -1,0 +1,65 @@
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+static int64_t read_ms(clockid_t id)
+{
+	struct timespec t;
+	clock_gettime(id, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t clock_mono_ms(void) { return read_ms(CLOCK_MONOTONIC); }
+int64_t clock_wall_ms(void) { return read_ms(CLOCK_REALTIME); }
+
+void random_bytes(void *bytes, size_t len)
+{
+	char *at = bytes;
+	while (len > 0) {
+		ssize_t got = getrandom(at, len, 0);
+		if (got < 0) {
+			perror("flotilla: getrandom");
+			abort();
+		}
+		at += got;
+		len -= (size_t)got;
+	}
+}
+
+void random_hex(char *text, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char bytes[64];
+
+	for (size_t done = 0; done < len; done += sizeof bytes) {
+		size_t now = len - done < sizeof bytes ? len - done : sizeof bytes;
+		random_bytes(bytes, now);
+		for (size_t i = 0; i < now; i++) {
+			text[2 * (done + i)] = digits[bytes[i] >> 4];
+			text[2 * (done + i) + 1] = digits[bytes[i] & 15];
+		}
+	}
+	text[2 * len] = '\0';
+}
+
+int64_t random_between(int64_t low, int64_t high)
+{
+	uint64_t r;
+	if (high <= low)
+		return low;
+	random_bytes(&r, sizeof r);
+	return low + (int64_t)(r % ((uint64_t)(high - low) + 1));
+}
+
+int64_t backoff_ms(int64_t base_ms, int64_t max_ms, unsigned tries)
+{
+	int64_t delay = base_ms;
+	for (unsigned i = 0; i < tries && delay < max_ms; i++)
+		delay *= 2;
+	if (delay > max_ms)
+		delay = max_ms;
+	return random_between(delay / 2, delay);
+}

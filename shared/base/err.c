@@ -1,0 +1,70 @@
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct row {
+	int code;
+	const char *name;
+	const char *message;
+	enum err_class class;
+};
+
+static const struct row rows[] = {
+#define X(name, value, message, class) {value, #name, message, class},
+	ERR_MAP(X)
+#undef X
+};
+
+static const struct row *find(int code)
+{
+	static const struct row unknown = {0, "ERR_UNKNOWN", "unknown error", ERR_FATAL};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (rows[i].code == code)
+			return &rows[i];
+	return &unknown;
+}
+
+int err_set(struct err *err, int code, const char *format, ...)
+{
+	va_list ap;
+	err->code = code;
+	va_start(ap, format);
+	vsnprintf(err->text, sizeof err->text, format, ap);
+	va_end(ap);
+	return code;
+}
+
+int err_prefix(struct err *err, const char *format, ...)
+{
+	char rest[sizeof err->text];
+	va_list ap;
+	int used;
+
+	memcpy(rest, err->text, sizeof rest);
+	va_start(ap, format);
+	used = vsnprintf(err->text, sizeof err->text, format, ap);
+	va_end(ap);
+	if (used >= 0 && (size_t)used < sizeof err->text)
+		snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s", rest);
+	return err->code;
+}
+
+const char *err_name(int code) { return find(code)->name; }
+const char *err_message(int code) { return find(code)->message; }
+enum err_class err_class(int code) { return find(code)->class; }
+
+int err_exit_code(int code)
+{
+	switch (code) {
+	case ERR_INPUT:
+	case ERR_USAGE:
+	case ERR_REFUSED: return 2;
+	case ERR_SERVICE:
+	case ERR_FULL: return 3;
+	case ERR_NOT_FOUND: return 4;
+	case ERR_TIMEOUT: return 124;
+	default: return 1;
+	}
+}

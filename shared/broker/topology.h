@@ -1,0 +1,27 @@
+/* The names of exchanges and queues (the only place where they are spelled), and their declaration (contract, section
+ * 2). */
+#ifndef FLOTILLA_BROKER_TOPOLOGY_H
+#define FLOTILLA_BROKER_TOPOLOGY_H
+
+#include "broker/broker.h"
+
+#define TOPOLOGY_NAME_MAX 256
+
+/* Each writes a NUL-terminated name to `name`, of TOPOLOGY_NAME_MAX bytes. */
+void topology_queue(char *name, const char *prefix, const char *pool, const char *priority); /* PREFIX.POOL.PRIORITY */
+void topology_unrouted(char *name, const char *prefix);                                      /* PREFIX.unrouted */
+void topology_returned(char *name, const char *prefix);
+void topology_rejected(char *name, const char *prefix);
+/* Whether `queue` is one of the fleet's own (PREFIX.anything); a client may not have its replies put there. */
+bool topology_owns(const char *prefix, const char *queue);
+
+/* Declares exchange PREFIX (direct, durable, alternate-exchange PREFIX.unrouted), PREFIX.unrouted (a fanout exchange
+ * and its queue), the queues PREFIX.returned and PREFIX.rejected. Blocks. ERR_REFUSED where one is declared otherwise:
+ * `err` names the difference. Without the right to declare (403), checks passively that it exists. */
+int topology_declare_fleet(struct broker *broker, uint16_t channel, const char *prefix, struct err *err);
+/* Declares the queue of one pool and priority with the frozen arguments and binds it (POOL.PRIORITY). Blocks; as above.
+ */
+int topology_declare_queue(struct broker *broker, uint16_t channel, const char *prefix, const char *pool,
+			   const char *priority, struct err *err);
+
+#endif
