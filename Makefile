@@ -1,0 +1,366 @@
+# Flotilla. `make help` lists what can be made.
+#
+# Everything made lies in build/VARIANT, so that builds with and without a sanitizer do not mix:
+#   make                                  build/plain
+#   make SANITIZER=address,undefined      build/address-undefined     (or address, undefined, thread)
+#   make CC=clang                         build/clang
+#   make V=1                              shows the whole commands
+# A new file in one of the directories below is taken up by itself.
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+DESTDIR ?=
+SANITIZER ?=
+COVERAGE ?=
+V ?= 0
+# What the tests run on, and for how long each fuzzer runs.
+TEST_SANITIZER ?= address,undefined
+FUZZ_SECONDS ?= 60
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PKG_CONFIG ?= pkg-config
+CLANG_FORMAT ?= clang-format
+
+empty :=
+space := $(empty) $(empty)
+rparen := )
+is_clang := $(findstring clang,$(notdir $(CC)))
+comma := ,
+variant := $(or $(subst $(space),-,$(strip $(if $(is_clang),clang) $(subst $(comma),-,$(SANITIZER)) \
+	$(if $(COVERAGE),coverage))),plain)
+BUILD := build/$(variant)
+
+# --- what is built from what ---------------------------------------------------------------------------------------
+
+library_sources := $(wildcard shared/base/*.c) $(wildcard shared/job/*.c) $(wildcard shared/broker/*.c) \
+	$(wildcard shared/store/*.c) $(wildcard shared/fleet/*.c)
+lua_sources := $(wildcard shared/store/lua/*.lua)
+public_headers := $(wildcard shared/include/flotilla/*.h)
+worker_sources := $(wildcard consumer/*.c) $(wildcard consumer/exec/*.c)
+command_sources := $(wildcard producer/*.c) $(wildcard producer/workflow/*.c)
+runner_sources := $(wildcard consumer/runner/*.c)
+example_plugins := $(wildcard consumer/runner/examples/*.c)
+
+support_sources := $(wildcard tests/support/*.c)
+unit_sources := $(wildcard tests/unit/test_*.c)
+integration_sources := $(wildcard tests/integration/test_*.c)
+test_programs_sources := $(wildcard tests/programs/*.c)
+test_plugins_sources := $(wildcard tests/plugins/*.c)
+fuzz_sources := $(wildcard tests/fuzz/fuzz_*.c)
+bench_sources := $(wildcard bench/*.c)
+
+object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+library_objects := $(call object,$(library_sources)) $(if $(lua_sources),$(BUILD)/obj/lua_scripts.o)
+worker_objects := $(call object,$(worker_sources))
+command_objects := $(call object,$(command_sources))
+runner_objects := $(call object,$(runner_sources))
+support_objects := $(call object,$(support_sources))
+
+programs := $(if $(wildcard producer/main.c),$(BUILD)/bin/flotilla) \
+	$(if $(wildcard consumer/main.c),$(BUILD)/bin/flotillad) \
+	$(if $(runner_sources),$(BUILD)/bin/flotilla-runner)
+static_library := $(BUILD)/libflotilla.a
+shared_library := $(BUILD)/libflotilla.so.0
+pkgconfig_file := $(BUILD)/flotilla.pc
+
+unit_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(unit_sources))
+integration_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(integration_sources))
+test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(test_programs_sources))
+test_plugins := $(patsubst tests/%.c,$(BUILD)/tests/%.so,$(test_plugins_sources))
+fuzzers := $(patsubst tests/%.c,$(BUILD)/%,$(fuzz_sources))
+benches := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_sources))
+plugins := $(patsubst consumer/runner/examples/%.c,$(BUILD)/plugins/%.so,$(example_plugins))
+
+# --- the libraries that are needed ---------------------------------------------------------------------------------
+
+modules := librabbitmq hiredis libuv msgpack jansson yaml-0.1
+# Newer releases call msgpack's module otherwise.
+modules := $(if $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo yes),$(modules:msgpack=msgpack-c),$(modules))
+package_of = $(or $(package_of_$(1)),lib$(1)-dev)
+package_of_librabbitmq := librabbitmq-dev
+package_of_libuv := libuv1-dev
+package_of_yaml-0.1 := libyaml-dev
+
+missing_module = $(if $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null || echo no),$(1) (Debian package $(call package_of,$(1))))
+missing_tool = $(if $(shell command -v $(1) 2>/dev/null),,$(1) (Debian package $(2)))
+missing_header = $(if $(shell printf '\043include <$(1)>\n' | $(CC) -E - >/dev/null 2>&1 || echo no),$(1) (Debian package $(2)))
+
+goals := $(or $(MAKECMDGOALS),all)
+without_libraries := deps demo test bench coverage lint layers format clean help uninstall fuzz ci
+ifneq ($(filter-out $(without_libraries),$(goals)),)
+missing := $(strip $(call missing_tool,$(CC),$(if $(is_clang),clang,gcc)) $(call missing_tool,$(PKG_CONFIG),pkg-config))
+ifeq ($(missing),)
+missing := $(strip $(foreach module,$(modules),$(call missing_module,$(module))) $(call missing_header,uthash.h,uthash-dev))
+endif
+ifneq ($(missing),)
+$(error missing: $(subst $(rparen)$(space),$(rparen)$(comma)$(space),$(missing)); run `make deps`, which installs what is missing)
+endif
+library_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(modules)))
+library_libs := $(shell $(PKG_CONFIG) --libs $(modules))
+ifneq ($(filter unit integration test-programs run-tests thread-tests,$(goals)),)
+ifneq ($(shell $(PKG_CONFIG) --exists criterion 2>/dev/null || echo no),)
+$(error missing: criterion (Debian package libcriterion-dev); run `make deps`, which installs what is missing)
+endif
+endif
+endif
+
+# --- flags ---------------------------------------------------------------------------------------------------------
+
+warnings := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings -Werror \
+	$(if $(is_clang),-Wno-gnu-statement-expression)
+CFLAGS ?= -O2 -g
+CPPFLAGS ?=
+LDFLAGS ?=
+includes := -I shared -I shared/include -I consumer -I producer -I .
+compile_flags := -std=gnu17 -D_GNU_SOURCE -DFLOTILLA_VERSION='"$(VERSION)"' $(includes) $(library_cflags) $(CPPFLAGS) \
+	$(warnings) -fstack-protector-strong -fPIC -pthread -MMD -MP $(CFLAGS)
+link_flags := -pthread -Wl,--as-needed $(LDFLAGS)
+ifneq ($(SANITIZER),)
+compile_flags += -fsanitize=$(SANITIZER) -fno-omit-frame-pointer
+link_flags += -fsanitize=$(SANITIZER)
+ifneq ($(findstring undefined,$(SANITIZER)),)
+compile_flags += -fno-sanitize-recover=undefined
+endif
+else
+compile_flags += $(if $(COVERAGE),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif
+ifneq ($(COVERAGE),)
+compile_flags += --coverage -O0 -Wno-error -fprofile-update=atomic
+link_flags += --coverage
+endif
+# The test framework's macros are not pedantic.
+test_flags := -I tests -I tests/support -Wno-pedantic -Wno-missing-prototypes
+
+ifeq ($(V),1)
+say = @:
+Q :=
+else
+say = @printf '  %-4s %s\n' $(1) $(2)
+Q := @
+endif
+
+# --- targets for people --------------------------------------------------------------------------------------------
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all deps demo test run-tests unit integration clients lint layers format fuzz run-fuzzers bench coverage install \
+	uninstall clean help ci FORCE
+
+all: $(static_library) $(shared_library) $(programs) $(plugins)
+
+help:
+	@printf '%s\n' \
+	'make            build everything into $(BUILD)' \
+	'make deps       install what is missing from Debian packages (with apt-get)' \
+	'make demo       a pipeline on real data, on a private RabbitMQ and Redis; installs and builds what it needs' \
+	'make test       unit, integration and client tests, with sanitizers; installs and builds what it needs' \
+	'make unit | integration | clients    one kind of test, on this build' \
+	'make lint       format, static analysis, layers, sizes, scripts; gcc and clang' \
+	'make layers     which directory may include which' \
+	'make format     format all C files' \
+	'make fuzz       each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)' \
+	'make bench      how fast it is on this machine' \
+	'make coverage   which lines the tests reach' \
+	'make install    to PREFIX=$(PREFIX), below DESTDIR=; make uninstall' \
+	'make clean      remove build/' \
+	'' \
+	'SANITIZER=address|undefined|thread|address,undefined   CC=clang   V=1'
+
+deps:
+	@scripts/deps build run test demo lint
+
+demo:
+	@scripts/deps build run demo
+	@$(MAKE) --no-print-directory all
+	@FLOTILLA_BUILD='$(BUILD)' scripts/demo
+
+# The tests in one go, on the build with sanitizers.
+test:
+	@scripts/deps build run test
+	@$(MAKE) --no-print-directory SANITIZER='$(TEST_SANITIZER)' run-tests
+
+run-tests: test-programs
+	@tests/run $(BUILD) unit integration clients
+
+unit: $(unit_tests) $(test_programs) $(test_plugins)
+	@tests/run $(BUILD) unit
+
+integration: test-programs
+	@tests/run $(BUILD) integration
+
+clients: all
+	@tests/run $(BUILD) clients
+
+.PHONY: test-programs
+test-programs: all $(unit_tests) $(integration_tests) $(test_programs) $(test_plugins)
+
+# What uses threads, for SANITIZER=thread.
+.PHONY: thread-tests
+thread-tests: all $(foreach test,$(unit_tests) $(integration_tests),$(if $(findstring publisher,$(test)),$(test)))
+	@TESTS=publisher tests/run $(BUILD) unit integration
+
+lint:
+	@scripts/lint
+
+layers:
+	@scripts/check-layers
+
+format:
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r $(CLANG_FORMAT) -i
+
+fuzz:
+	@$(MAKE) --no-print-directory BUILD=build/fuzz CC=clang SANITIZER=fuzzer-no-link,address,undefined run-fuzzers
+
+run-fuzzers: $(fuzzers)
+	@scripts/run-fuzzers $(BUILD) $(FUZZ_SECONDS)
+
+bench:
+	@scripts/deps build run
+	@$(MAKE) --no-print-directory all build-benches
+	@FLOTILLA_BUILD='$(BUILD)' bench/run
+
+.PHONY: build-benches print-includes
+print-includes:
+	@echo '$(includes) $(library_cflags) -DFLOTILLA_VERSION="\"$(VERSION)\""'
+
+build-benches: $(benches)
+
+coverage:
+	@scripts/coverage
+
+ci:
+	@.ci/run
+
+clean:
+	$(call say,RM,build)
+	$(Q)rm -rf build
+
+# --- how -----------------------------------------------------------------------------------------------------------
+
+# The command line of the compiler: all is made again when it changes.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(CC) $(subst ','\'',$(compile_flags) $(link_flags))' | cmp -s - $@ || \
+		printf '%s\n' '$(CC) $(subst ','\'',$(compile_flags) $(link_flags))' >$@
+
+$(BUILD)/obj/lua_scripts.c: scripts/embed-lua $(lua_sources)
+	$(call say,LUA,$@)
+	@mkdir -p $(@D)
+	$(Q)scripts/embed-lua shared/store/lua >$@
+
+$(BUILD)/obj/lua_scripts.o: $(BUILD)/obj/lua_scripts.c $(BUILD)/flags
+	$(call say,CC,$<)
+	$(Q)$(CC) $(compile_flags) -c -o $@ $<
+
+# Only what the public headers mark is seen from outside of the library.
+$(library_objects): compile_flags += -fvisibility=hidden
+
+$(BUILD)/obj/tests/fuzz/%.o: compile_flags += $(test_flags)
+$(BUILD)/obj/tests/%.o: compile_flags += $(test_flags)
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(compile_flags) -c -o $@ $<
+
+$(static_library): $(library_objects)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(shared_library): $(library_objects)
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,libflotilla.so.0 $(link_flags) -o $@ $^ $(library_libs)
+	$(Q)ln -sf libflotilla.so.0 $(BUILD)/libflotilla.so
+
+# Everything of a program but its main(), for the tests.
+$(BUILD)/libworker.a: $(filter-out $(BUILD)/obj/consumer/main.o,$(worker_objects))
+$(BUILD)/libcommand.a: $(filter-out $(BUILD)/obj/producer/main.o,$(command_objects))
+$(BUILD)/librunner.a: $(filter-out $(BUILD)/obj/consumer/runner/main.o,$(runner_objects))
+$(BUILD)/libsupport.a: $(support_objects)
+$(BUILD)/libworker.a $(BUILD)/libcommand.a $(BUILD)/librunner.a $(BUILD)/libsupport.a:
+	$(call say,AR,$@)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+define link_program
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(link_flags) -o $@ $(filter %.o,$^) $(1)
+endef
+
+$(BUILD)/bin/flotilla: $(command_objects) $(static_library)
+	$(call link_program,$(static_library) $(library_libs) -lm)
+
+$(BUILD)/bin/flotillad: $(worker_objects) $(static_library)
+	$(call link_program,$(static_library) $(library_libs) -lm)
+
+# Plugins are loaded into the runner, and find its functions there.
+$(BUILD)/bin/flotilla-runner: $(runner_objects) $(static_library)
+	$(call link_program,-rdynamic $(static_library) $(library_libs) -ldl)
+
+$(BUILD)/plugins/%.so: consumer/runner/examples/%.c $(BUILD)/flags
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(compile_flags) -shared $(link_flags) -o $@ $<
+
+parts := $(BUILD)/libsupport.a $(BUILD)/libworker.a $(BUILD)/libcommand.a $(BUILD)/librunner.a $(static_library)
+link_parts = -Wl,--start-group $(parts) -Wl,--end-group $(library_libs)
+
+$(unit_tests) $(integration_tests): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(parts)
+	$(call link_program,$(link_parts) -lcriterion -lm)
+
+$(BUILD)/tests/programs/%: $(BUILD)/obj/tests/programs/%.o $(parts)
+	$(call link_program,$(link_parts) -lm)
+
+$(BUILD)/tests/plugins/%.so: tests/plugins/%.c $(BUILD)/flags
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(compile_flags) $(test_flags) -shared $(link_flags) -o $@ $<
+
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(parts)
+	$(call link_program,$(link_parts) -lm)
+
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(parts)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(subst fuzzer-no-link,fuzzer,$(link_flags)) -o $@ $< $(link_parts) -lm
+
+# --- installation --------------------------------------------------------------------------------------------------
+
+bindir := $(DESTDIR)$(PREFIX)/bin
+libdir := $(DESTDIR)$(PREFIX)/lib
+includedir := $(DESTDIR)$(PREFIX)/include/flotilla
+mandir := $(DESTDIR)$(PREFIX)/share/man
+bashdir := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zshdir := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+
+$(pkgconfig_file): flotilla.pc.in $(BUILD)/flags Makefile
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@MODULES@|$(modules)|' $< >$@
+
+install: all $(pkgconfig_file)
+	$(call say,INST,$(DESTDIR)$(PREFIX))
+	$(Q)install -d $(bindir) $(libdir)/pkgconfig $(includedir) $(mandir)/man1 $(mandir)/man8 $(bashdir) $(zshdir)
+	$(Q)install -m 755 $(programs) $(bindir)
+	$(Q)install -m 644 $(static_library) $(libdir)
+	$(Q)install -m 755 $(shared_library) $(libdir)
+	$(Q)ln -sf libflotilla.so.0 $(libdir)/libflotilla.so
+	$(Q)$(if $(public_headers),install -m 644 $(public_headers) $(includedir))
+	$(Q)install -m 644 $(pkgconfig_file) $(libdir)/pkgconfig
+	$(Q)install -m 644 man/flotilla.1 $(mandir)/man1
+	$(Q)install -m 644 man/flotillad.8 $(mandir)/man8
+	$(Q)install -m 644 completions/flotilla.bash $(bashdir)/flotilla
+	$(Q)install -m 644 completions/flotillad.bash $(bashdir)/flotillad
+	$(Q)install -m 644 completions/_flotilla $(zshdir)
+
+uninstall:
+	$(call say,RM,$(DESTDIR)$(PREFIX))
+	$(Q)rm -f $(bindir)/flotilla $(bindir)/flotillad $(bindir)/flotilla-runner
+	$(Q)rm -f $(libdir)/libflotilla.a $(libdir)/libflotilla.so $(libdir)/libflotilla.so.0 $(libdir)/pkgconfig/flotilla.pc
+	$(Q)rm -f $(patsubst shared/include/flotilla/%,$(includedir)/%,$(public_headers))
+	$(Q)rm -f $(mandir)/man1/flotilla.1 $(mandir)/man8/flotillad.8
+	$(Q)rm -f $(bashdir)/flotilla $(bashdir)/flotillad $(zshdir)/_flotilla
+	$(Q)rmdir $(includedir) 2>/dev/null || true
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,229 @@
+#include "exec/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#if defined(__clang__)
+#define NOT_SANITIZED __attribute__((no_sanitize("address", "undefined", "thread")))
+#else
+#define NOT_SANITIZED __attribute__((no_sanitize_address, no_sanitize_undefined, no_sanitize_thread))
+#endif
+
+/* What the child fails with, in words. */
+enum step { STEP_SESSION, STEP_FILES, STEP_DIR, STEP_EXEC };
+static const char *const steps[] = {"cannot get a session of its own", "cannot set up its files",
+				    "cannot enter its directory", "cannot be started"};
+
+struct failure {
+	volatile enum step step;
+	volatile int error;
+};
+
+static void fail_child(struct failure *failure, enum step step) NOT_SANITIZED;
+static void fail_child(struct failure *failure, enum step step)
+{
+	failure->step = step;
+	failure->error = errno;
+	_exit(127);
+}
+
+/* Handlers of the worker's must not run in the child, which shares its memory; ignored signals would stay ignored. */
+static void reset_signals(void) NOT_SANITIZED;
+static void reset_signals(void)
+{
+	struct sigaction action;
+
+	memset(&action, 0, sizeof action);
+	action.sa_handler = SIG_DFL;
+	for (int i = 1; i < NSIG; i++)
+		if (i != SIGKILL && i != SIGSTOP)
+			sigaction(i, &action, NULL);
+	sigprocmask(SIG_SETMASK, &action.sa_mask, NULL);
+}
+
+/* dup2 clears close-on-exec, but not where both numbers are the same: none of ours is below 3 (children_open). */
+static bool place_files(const struct spawn *spawn) NOT_SANITIZED;
+static bool place_files(const struct spawn *spawn)
+{
+	if (dup2(spawn->in, 0) < 0 || dup2(spawn->out, 1) < 0 || dup2(spawn->err, 2) < 0)
+		return false;
+	close_range(3, ~0U, 0);
+	return true;
+}
+
+/* In the child, on memory shared with the worker: system calls only. */
+static void run_child(const struct spawn *spawn, pid_t parent, struct failure *failure) NOT_SANITIZED;
+static void run_child(const struct spawn *spawn, pid_t parent, struct failure *failure)
+{
+	if (setsid() < 0)
+		fail_child(failure, STEP_SESSION);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* The worker may have died before that was set. */
+	if (getppid() != parent)
+		_exit(127);
+	reset_signals();
+	if (fchdir(spawn->dir_fd) < 0)
+		fail_child(failure, STEP_DIR);
+	if (!place_files(spawn))
+		fail_child(failure, STEP_FILES);
+	execve(spawn->path, spawn->argv, spawn->env);
+	fail_child(failure, STEP_EXEC);
+}
+
+static pid_t fork_and_exec(const struct spawn *spawn, struct failure *failure)
+{
+	sigset_t all, before;
+	pid_t parent = getpid();
+	pid_t pid;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid = vfork();
+	if (pid == 0)
+		run_child(spawn, parent, failure);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
+int child_spawn(struct children *children, struct child *child, const struct spawn *spawn, struct err *err)
+{
+	struct failure failure = {STEP_EXEC, 0};
+	pid_t pid = fork_and_exec(spawn, &failure);
+
+	if (pid < 0)
+		return err_set(err, ERR_SYSTEM, "%s: no further process can be started: %s", spawn->path,
+			       strerror(errno));
+	if (failure.error != 0) {
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		return err_set(err, ERR_SYSTEM, "%s: %s: %s%s", spawn->path, steps[failure.step],
+			       strerror(failure.error),
+			       failure.error == ENOEXEC ? " (a script needs a first line such as #!/bin/sh)" : "");
+	}
+	child->pid = pid;
+	HASH_ADD(hh, children->by_pid, pid, sizeof child->pid, child);
+	return 0;
+}
+
+void child_signal(const struct child *child, int signal)
+{
+	if (child->pid > 0)
+		kill(-child->pid, signal);
+}
+
+bool child_is_over(const struct child *child)
+{
+	siginfo_t info = {0};
+	return waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
+/* While it is a zombie its number is not used again, so the group that is killed is its own. */
+static void reap(struct children *children, struct child *child)
+{
+	struct rusage usage;
+	int status;
+
+	child_signal(child, SIGKILL);
+	if (wait4(child->pid, &status, WNOHANG, &usage) != child->pid)
+		return;
+	HASH_DEL(children->by_pid, child);
+	child->pid = 0;
+	child->ended(child, status, &usage);
+}
+
+static void reap_each(struct children *children)
+{
+	struct child *child, *next;
+	/* `ended` may start another child, or drop one: look again from the start. */
+again:
+	HASH_ITER(hh, children->by_pid, child, next)
+	{
+		if (child_is_over(child)) {
+			reap(children, child);
+			goto again;
+		}
+	}
+}
+
+static void on_sigchld(uv_signal_t *handle, int signal)
+{
+	struct children *children = handle->data;
+
+	(void)signal;
+	for (;;) {
+		siginfo_t info = {0};
+		struct child *child;
+		pid_t pid;
+
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+			return;
+		pid = info.si_pid;
+		HASH_FIND(hh, children->by_pid, &pid, sizeof pid, child);
+		if (child) {
+			reap(children, child);
+		} else if (getpid() == 1) {
+			/* As a container's first process it inherits every orphan. */
+			waitpid(pid, NULL, WNOHANG);
+		} else {
+			/* Somebody else's, who will reap it; it hides the others from P_ALL. */
+			reap_each(children);
+			return;
+		}
+	}
+}
+
+int children_open(struct children *children, uv_loop_t *loop, struct err *err)
+{
+	int fd;
+
+	*children = (struct children){.null_fd = -1};
+	/* Fills 0, 1 and 2 where the worker was started without them. */
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd < 3);
+	if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+		if (fd >= 0)
+			close(fd);
+		return err_set(err, ERR_SYSTEM, "/dev/null cannot be opened: %s", strerror(errno));
+	}
+	children->null_fd = fd;
+	uv_signal_init(loop, &children->sigchld);
+	children->sigchld.data = children;
+	uv_signal_start(&children->sigchld, on_sigchld, SIGCHLD);
+	uv_unref((uv_handle_t *)&children->sigchld);
+	return 0;
+}
+
+static void kill_now(struct child *child)
+{
+	child_signal(child, SIGKILL);
+	while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	child->pid = 0;
+}
+
+void children_close(struct children *children, uv_close_cb closed)
+{
+	struct child *child, *next;
+
+	/* All signals first, so that they end side by side. */
+	HASH_ITER(hh, children->by_pid, child, next)
+	{
+		child_signal(child, SIGKILL);
+	}
+	HASH_ITER(hh, children->by_pid, child, next)
+	{
+		HASH_DEL(children->by_pid, child);
+		kill_now(child);
+	}
+	close(children->null_fd);
+	uv_close((uv_handle_t *)&children->sigchld, closed);
+}

@@ -1,0 +1,210 @@
+/* Telling dependents. An end that is listed in `settling` is told to each entry of the job's dependents by resolve.lua, a
+ * hundred at a time, each batch moving the entry's time on; then the dedup key is released, then the entry is struck off.
+ * Whoever does this twice, or two at once, does no harm. */
+#include <inttypes.h>
+
+#include <stdio.h>
+
+#include "fleet/internal.h"
+
+struct telling {
+	struct fleet *fleet;
+	char *id, *run, *state, *epoch, *dedup;
+	struct store_reply *detail; /* reason, error, exit_code, result: fetched only where a job has joined this one */
+	char cursor[24];
+	bool scan; /* the dependents are read in batches */
+	struct store_reply *children;
+	size_t next, open;
+	void (*done)(void *data);
+	void *data;
+};
+
+struct child {
+	struct telling *telling;
+	char id[];
+};
+
+static void go_on(struct telling *t);
+
+static void end(struct telling *t)
+{
+	t->fleet->busy--;
+	if (t->done)
+		t->done(t->data);
+	free(t->id);
+	free(t->run);
+	free(t->state);
+	free(t->epoch);
+	free(t->dedup);
+	store_reply_free(t->children);
+	store_reply_free(t->detail);
+	free(t);
+}
+
+static void on_told(void *data, const struct store_reply *reply)
+{
+	(void)reply;
+	end(data);
+}
+
+static void on_released(void *data, const struct store_reply *reply)
+{
+	struct telling *t = data;
+	const struct store_arg args[] = {STORE_TEXT(t->epoch)};
+
+	(void)reply;
+	store_script(t->fleet->store, "told", t->id, t->run, args, 1, on_told, t);
+}
+
+static void on_keep(void *data, const struct store_reply *reply)
+{
+	struct telling *t = data;
+	int64_t keep_s = store_reply_nil(reply) ? 86400 : store_reply_int(reply);
+	char ms[24];
+	const struct store_arg args[] = {STORE_TEXT("release"), STORE_TEXT(t->id), STORE_TEXT(ms)};
+
+	snprintf(ms, sizeof ms, "%" PRId64, keep_s * 1000 + 60000);
+	store_script(t->fleet->store, "dedup", t->dedup, NULL, args, 3, on_released, t);
+}
+
+static void release(struct telling *t)
+{
+	const struct store_arg args[] = {STORE_TEXT("release"), STORE_TEXT(t->id), STORE_TEXT("")};
+
+	if (!t->dedup[0])
+		on_released(t, NULL);
+	else if (strcmp(t->state, "succeeded") == 0)
+		store_format(t->fleet->store, on_keep, t, "HGET %k keep", KEY_JOB, t->id);
+	else
+		store_script(t->fleet->store, "dedup", t->dedup, NULL, args, 3, on_released, t);
+}
+
+void fleet_resolve(struct fleet *fleet, const char *child, const char *run, const char *from, const struct fleet_end *e,
+		   store_done *done, void *data)
+{
+	const struct store_arg args[] = {STORE_TEXT(from),	STORE_TEXT(e->state),	  STORE_TEXT(e->epoch),
+					 STORE_TEXT(e->reason), STORE_TEXT(e->error),	  STORE_TEXT(e->exit_code),
+					 STORE_TEXT(e->result)};
+	store_script(fleet->store, "resolve", child, run, args, 7, done, data);
+}
+
+static void on_resolved(void *data, const struct store_reply *reply)
+{
+	struct child *child = data;
+	struct telling *t = child->telling;
+
+	fleet_follow(t->fleet, child->id, t->run, reply);
+	free(child);
+	if (--t->open == 0)
+		go_on(t);
+}
+
+static void resolve_child(struct telling *t, const char *id, const char *when)
+{
+	size_t len = strlen(id) + 1;
+	struct child *child = xmalloc(sizeof *child + len);
+	struct fleet_end e = {t->state, t->epoch, "", "", "", ""};
+
+	child->telling = t;
+	memcpy(child->id, id, len);
+	if (strcmp(when, "duplicate") == 0 && t->detail) {
+		e.reason = store_text_at(t->detail, 0);
+		e.error = store_text_at(t->detail, 1);
+		e.exit_code = store_text_at(t->detail, 2);
+		e.result = store_text_at(t->detail, 3);
+	}
+	t->open++;
+	fleet_resolve(t->fleet, id, t->run, t->id, &e, on_resolved, child);
+}
+
+static bool has_joined(const struct store_reply *children)
+{
+	for (size_t i = 1; i < store_reply_count(children); i += 2)
+		if (strcmp(store_text_at(children, i), "duplicate") == 0)
+			return true;
+	return false;
+}
+
+static void resolve_batch(struct telling *t)
+{
+	size_t count = store_reply_count(t->children);
+
+	t->open = 1; /* held until the whole batch is sent */
+	for (size_t i = 0; i < 2 * FLEET_BATCH && t->next + 1 < count; i += 2, t->next += 2)
+		resolve_child(t, store_text_at(t->children, t->next), store_text_at(t->children, t->next + 1));
+	if (t->scan)
+		store_format(t->fleet->store, NULL, NULL, "ZADD %k XX INCR 1000 %s", KEY_SETTLING, "", t->id);
+	if (--t->open == 0)
+		go_on(t);
+}
+
+static void on_detail(void *data, const struct store_reply *reply)
+{
+	struct telling *t = data;
+
+	t->detail = store_reply_copy(reply);
+	resolve_batch(t);
+}
+
+/* HMGET cannot reach the result, which is a key of its own: a small script reads both. */
+static void fetch_detail(struct telling *t)
+{
+	store_script(t->fleet->store, "detail", t->id, t->run, NULL, 0, on_detail, t);
+}
+
+static void take_batch(struct telling *t)
+{
+	if (!t->detail && has_joined(t->children))
+		fetch_detail(t);
+	else
+		resolve_batch(t);
+}
+
+static void on_scanned(void *data, const struct store_reply *reply)
+{
+	struct telling *t = data;
+
+	snprintf(t->cursor, sizeof t->cursor, "%s", store_text_at(reply, 0));
+	store_reply_free(t->children);
+	t->children = store_reply_copy(store_reply_at(reply, 1));
+	t->next = 0;
+	take_batch(t);
+}
+
+static void go_on(struct telling *t)
+{
+	if (t->next + 1 < store_reply_count(t->children)) {
+		resolve_batch(t);
+		return;
+	}
+	if (t->scan && strcmp(t->cursor, "0") != 0) {
+		const char *cursor = t->cursor[0] ? t->cursor : "0";
+		store_format(t->fleet->store, on_scanned, t, "HSCAN %k %s COUNT %d", KEY_DEPENDENTS, t->id, cursor,
+			     (int64_t)FLEET_BATCH);
+		return;
+	}
+	release(t);
+}
+
+void fleet_tell(struct fleet *fleet, const char *id, const char *run, const char *state, const char *epoch,
+		const char *dedup, const struct store_reply *children, size_t many, void (*done)(void *data), void *data)
+{
+	struct telling *t = xcalloc(1, sizeof *t);
+
+	t->fleet = fleet;
+	t->id = xstrdup(id);
+	t->run = xstrdup(run ? run : "");
+	t->state = xstrdup(state);
+	t->epoch = xstrdup(epoch[0] ? epoch : "0");
+	t->dedup = xstrdup(dedup);
+	t->done = done;
+	t->data = data;
+	fleet->busy++;
+	if (store_reply_count(children) > 0) {
+		t->children = store_reply_copy(children);
+		take_batch(t);
+		return;
+	}
+	t->scan = many > 0;
+	go_on(t);
+}

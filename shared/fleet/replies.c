@@ -1,0 +1,146 @@
+/* Replies. Each (reply_to, correlation_id) stands once in the job's replies hash, as `CORRELATION_LENGTH:CORRELATION REPLY_TO`,
+ * with its encoding; it is struck off when the broker has confirmed the reply, or returned it (a queue that is gone harms
+ * nobody). The message_id is made of the job's epoch and the entry's digest, so that a second copy after a fault has the
+ * same. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "fleet/internal.h"
+#include "fleet/reply_entry.h"
+#include "job/reply.h"
+
+struct answer {
+	struct fleet *fleet;
+	char *id;
+	size_t len;
+	char entry[];
+};
+
+void reply_entry_encode(struct buf *ret, const char *reply_to, const char *correlation, size_t len)
+{
+	buf_addf(ret, "%zu:", len);
+	buf_add(ret, correlation, len);
+	buf_adds(ret, " ");
+	buf_adds(ret, reply_to);
+}
+
+bool reply_entry_decode(const char *entry, size_t size, const char **ret_reply_to, const char **ret_correlation,
+			size_t *ret_len)
+{
+	char *end;
+	unsigned long len = strtoul(entry, &end, 10);
+
+	if (end == entry || *end != ':' || len > size || (size_t)(end + 1 - entry) + len + 1 > size || end[1 + len] != ' ')
+		return false;
+	*ret_correlation = end + 1;
+	*ret_len = len;
+	*ret_reply_to = end + 1 + len + 1;
+	return true;
+}
+
+static void on_struck(void *data, const struct store_reply *reply)
+{
+	struct answer *answer = data;
+
+	(void)reply;
+	answer->fleet->busy--;
+	free(answer->id);
+	free(answer);
+}
+
+static void on_published(void *data, enum publish_outcome outcome)
+{
+	struct answer *answer = data;
+	const struct store_arg args[] = {STORE_BYTES(answer->entry, answer->len)};
+
+	if (outcome == PUBLISH_DROPPED)
+		on_struck(answer, NULL);
+	else
+		store_script(answer->fleet->store, "replied", answer->id, NULL, args, 1, on_struck, answer);
+}
+
+/* FNV-1a: a name for an entry, not a secret. */
+static uint64_t digest(const char *bytes, size_t len)
+{
+	uint64_t h = 14695981039346656037u;
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)bytes[i]) * 1099511628211u;
+	return h;
+}
+
+static void publish(struct fleet *fleet, const char *id, const struct store_reply *detail, const char *entry, size_t size,
+		    enum job_encoding encoding)
+{
+	struct job_reply reply = {
+		.id = id,
+		.state = store_text_at(detail, 4),
+		.result = store_text_at(detail, 3)[0] ? store_text_at(detail, 3) : NULL,
+		.error = store_text_at(detail, 1)[0] ? store_text_at(detail, 1) : NULL,
+		.reason = store_text_at(detail, 0)[0] ? store_text_at(detail, 0) : NULL,
+		.attempt = store_int_at(detail, 5),
+		.started_at = store_int_at(detail, 6),
+		.ended_at = store_int_at(detail, 7),
+	};
+	struct broker_out out = {.exchange = "", .type = "flotilla.reply"};
+	struct answer *answer = xmalloc(sizeof *answer + size + 1);
+	struct buf body = BUF_INIT;
+	char message_id[300];
+
+	*answer = (struct answer){fleet, xstrdup(id), size};
+	memcpy(answer->entry, entry, size);
+	answer->entry[size] = '\0';
+	fleet->busy++;
+	if (!reply_entry_decode(answer->entry, size, &out.routing_key, &out.correlation_id, &out.correlation_len)) {
+		on_published(answer, PUBLISH_RETURNED);
+		return;
+	}
+	if (out.correlation_len == 0)
+		out.correlation_id = NULL;
+	job_reply_encode(&reply, encoding, &body);
+	snprintf(message_id, sizeof message_id, "%.200s~%s.%016" PRIx64, id, store_text_at(detail, 8),
+		 digest(entry, size));
+	out.message_id = message_id;
+	out.body = body.data;
+	out.body_len = body.len;
+	out.content_type = encoding == JOB_JSON ? "application/json" : "application/msgpack";
+	publisher_send(fleet->publisher, &out, on_published, answer);
+	buf_release(&body);
+}
+
+struct asker {
+	struct fleet *fleet;
+	char id[];
+};
+
+static void on_asked(void *data, const struct store_reply *reply)
+{
+	struct asker *asker = data;
+	const struct store_reply *entries = store_reply_at(reply, 9);
+	const struct store_arg nobody[] = {STORE_TEXT("")};
+
+	for (size_t i = 0; i + 1 < store_reply_count(entries); i += 2) {
+		size_t size;
+		const char *entry = store_reply_text(store_reply_at(entries, i), &size);
+		enum job_encoding encoding =
+			strcmp(store_text_at(entries, i + 1), "json") == 0 ? JOB_JSON : JOB_MSGPACK;
+		publish(asker->fleet, asker->id, reply, entry, size, encoding);
+	}
+	if (store_reply_count(entries) == 0)
+		store_script(asker->fleet->store, "replied", asker->id, NULL, nobody, 1, NULL, NULL);
+	asker->fleet->busy--;
+	free(asker);
+}
+
+void fleet_reply(struct fleet *fleet, const char *id)
+{
+	size_t len = strlen(id) + 1;
+	struct asker *asker;
+
+	if (!fleet->publisher)
+		return;
+	asker = xmalloc(sizeof *asker + len);
+	asker->fleet = fleet;
+	memcpy(asker->id, id, len);
+	fleet->busy++;
+	store_script(fleet->store, "detail", id, NULL, NULL, 0, on_asked, asker);
+}

@@ -1,0 +1,181 @@
+/* After a retry: whoever was skipped for the job, down the graph. In two phases, so that nobody asks a predecessor that will be
+ * revived in a moment: first every one of them waits again behind its guard, then each registration is finished. */
+#include <stdio.h>
+#include <uthash.h>
+
+#include "fleet/internal.h"
+
+struct node {
+	UT_hash_handle hh;
+	struct node *later;
+	struct revival *revival;
+	char epoch[24];
+	char id[];
+};
+
+/* A call about one edge; the child's id behind it. */
+struct edge {
+	struct revival *revival;
+	struct node *from;
+	char child[];
+};
+
+struct revival {
+	struct fleet *fleet;
+	struct node *nodes;	   /* all that live again, by id, in the order they were found; the root first */
+	struct node *first, *last; /* whose dependents are still to be read */
+	size_t open;
+	void (*done)(void *data);
+	void *data;
+};
+
+static void walk(struct revival *v);
+static void revive_child(struct revival *v, struct node *from, const char *child);
+
+static struct node *add_node(struct revival *v, const char *id, const char *epoch)
+{
+	size_t len = strlen(id) + 1;
+	struct node *node;
+
+	HASH_FIND_STR(v->nodes, id, node);
+	if (node)
+		return node;
+	node = xcalloc(1, sizeof *node + len);
+	memcpy(node->id, id, len);
+	node->revival = v;
+	snprintf(node->epoch, sizeof node->epoch, "%s", epoch);
+	HASH_ADD_KEYPTR(hh, v->nodes, node->id, len - 1, node);
+	if (v->last)
+		v->last->later = node;
+	else
+		v->first = node;
+	v->last = node;
+	return node;
+}
+
+static void end(struct revival *v)
+{
+	struct node *node, *next;
+
+	v->fleet->busy--;
+	v->done(v->data);
+	HASH_ITER(hh, v->nodes, node, next)
+	{
+		HASH_DEL(v->nodes, node);
+		free(node);
+	}
+	free(v);
+}
+
+static void on_registered(void *data)
+{
+	struct revival *v = data;
+	if (--v->open == 0)
+		end(v);
+}
+
+/* The second phase. The root is finished by whoever asked for the revival. */
+static void register_all(struct revival *v)
+{
+	struct node *node, *next, *root = v->nodes;
+
+	v->open = 1;
+	HASH_ITER(hh, v->nodes, node, next)
+	{
+		if (node == root)
+			continue;
+		v->open++;
+		fleet_register(v->fleet, node->id, false, on_registered, v);
+	}
+	on_registered(v);
+}
+
+static void step_done(struct revival *v)
+{
+	if (--v->open == 0)
+		walk(v);
+}
+
+static void on_resumed(void *data)
+{
+	struct edge *edge = data;
+	struct revival *v = edge->revival;
+
+	revive_child(v, edge->from, edge->child);
+	free(edge);
+	step_done(v);
+}
+
+static void on_revived(void *data, const struct store_reply *reply)
+{
+	struct edge *edge = data;
+	struct revival *v = edge->revival;
+
+	if (fleet_says(reply, "busy")) {
+		fleet_resume(v->fleet, edge->child, on_resumed, edge);
+		return;
+	}
+	if (fleet_says(reply, "revived"))
+		add_node(v, edge->child, store_text_at(reply, 1));
+	free(edge);
+	step_done(v);
+}
+
+static void revive_child(struct revival *v, struct node *from, const char *child)
+{
+	size_t len = strlen(child) + 1;
+	struct edge *edge = xmalloc(sizeof *edge + len);
+	const struct store_arg args[] = {STORE_TEXT(from->id), STORE_TEXT(from->epoch)};
+
+	*edge = (struct edge){v, from};
+	memcpy(edge->child, child, len);
+	v->open++;
+	store_script(v->fleet->store, "revive", child, NULL, args, 2, on_revived, edge);
+}
+
+static void on_dependents(void *data, const struct store_reply *reply)
+{
+	struct node *node = data;
+	struct revival *v = node->revival;
+
+	for (size_t i = 0; i + 1 < store_reply_count(reply); i += 2)
+		if (strcmp(store_text_at(reply, i + 1), "duplicate") != 0)
+			revive_child(v, node, store_text_at(reply, i));
+	step_done(v);
+}
+
+static void walk(struct revival *v)
+{
+	struct node *node = v->first;
+
+	if (!node) {
+		register_all(v);
+		return;
+	}
+	v->first = node->later;
+	if (!v->first)
+		v->last = NULL;
+	v->open = 1;
+	store_format(v->fleet->store, on_dependents, node, "HGETALL %k", KEY_DEPENDENTS, node->id);
+}
+
+static void on_epoch(void *data, const struct store_reply *reply)
+{
+	struct node *root = data;
+
+	snprintf(root->epoch, sizeof root->epoch, "%s", store_reply_nil(reply) ? "0" : store_reply_text(reply, NULL));
+	walk(root->revival);
+}
+
+void fleet_revive(struct fleet *fleet, const char *id, void (*done)(void *data), void *data)
+{
+	struct revival *v = xcalloc(1, sizeof *v);
+	struct node *root;
+
+	v->fleet = fleet;
+	v->done = done;
+	v->data = data;
+	fleet->busy++;
+	root = add_node(v, id, "0");
+	store_format(fleet->store, on_epoch, root, "HGET %k epoch", KEY_JOB, id);
+}

@@ -1,0 +1,98 @@
+/* What the files of this room share. Not for others. */
+#ifndef FLOTILLA_STORE_INTERNAL_H
+#define FLOTILLA_STORE_INTERNAL_H
+
+#include <hiredis/async.h>
+#include <hiredis/hiredis.h>
+
+#include "store/lua_scripts.h"
+#include "store/store.h"
+
+#define STORE_SCRIPT_MAX 48
+#define STORE_SCRIPT_KEYS 24
+
+/* A script as this session knows it. */
+struct store_script_info {
+	const struct lua_script *script;
+	char sha[41]; /* "" until Redis has told */
+	int keys[STORE_SCRIPT_KEYS];
+	size_t key_count;
+};
+
+/* A call that has not been answered. `sent` is false while it waits for a session, or for its time. */
+struct store_call {
+	struct store_call *prev, *next;
+	struct store *store;
+	const struct store_script_info *script; /* NULL: a command */
+	store_done *done;
+	void *data;
+	int64_t not_before; /* monotonic ms; after a refusal that passes */
+	bool sent;
+	uint64_t session;
+	char *id, *run;
+	size_t count; /* of args */
+	struct store_arg *args;
+};
+
+struct store_url {
+	char *host, *user, *password, *path; /* path: a Unix socket */
+	int port, db;
+};
+
+/* One connection, whoever uses it: store.c's session or a listener. */
+struct store_link {
+	uv_loop_t *loop;
+	redisAsyncContext *redis;
+	uv_poll_t *poll;
+	uv_prepare_t *flush; /* writes of one turn leave together */
+	int events, handles;
+	bool dirty, writing, released;
+};
+
+struct store {
+	uv_loop_t *loop;
+	char *prefix, *name, *shown;
+	struct store_url url;
+	void (*state)(void *data, bool up, const struct err *err);
+	void *data;
+	struct store_link *link;
+	uv_timer_t *timer;
+	bool up, told_down, durable, full, closing, refused;
+	uint64_t session; /* counts sessions: an answer of an older one is none */
+	unsigned tries;
+	int64_t up_since, last_reply, next_try, connecting_since;
+	size_t setup_left;
+	struct err why;
+	struct store_script_info scripts[STORE_SCRIPT_MAX];
+	size_t script_count;
+	struct store_call *calls; /* utlist, in the order they were made */
+	size_t pending, unsent;
+	struct buf scratch, out, events;
+};
+
+/* url.c */
+int store_url_parse(const char *url, struct store_url *ret, struct err *err);
+void store_url_release(struct store_url *url);
+
+/* link.c: a hiredis connection on the loop. NULL with `err` where it cannot even begin. After an error the link is dead:
+ * `connected` (with REDIS_ERR) or `lost` is called; then call store_link_free,
+ * from within it or later. */
+struct store_link *store_link_open(uv_loop_t *loop, const struct store_url *url, redisConnectCallback *connected,
+				   redisDisconnectCallback *lost, void *data, struct err *err);
+void store_link_free(struct store_link *link);
+
+/* script.c */
+int store_scripts_init(struct store *store, struct err *err);
+const struct store_script_info *store_script_find(const struct store *store, const char *name);
+
+/* call.c */
+void store_calls_send(struct store *store); /* sends what is unsent and due */
+void store_calls_unsend(struct store *store);
+void store_calls_drop(struct store *store);
+/* Appends one command in Redis' protocol. */
+void store_encode(struct buf *ret, const struct store_arg *args, size_t count);
+
+/* session.c */
+void store_link_lost(struct store *store, const char *why);
+
+#endif

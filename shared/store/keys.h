@@ -1,0 +1,45 @@
+/* The names of Redis keys (contract, section 5), spelled here and nowhere else. */
+#ifndef FLOTILLA_STORE_KEYS_H
+#define FLOTILLA_STORE_KEYS_H
+
+#include "base/buf.h"
+
+/* name in the scripts (`local job, spec = unpack(KEYS)`), text before the id or run, text behind it; what it is of. */
+#define STORE_KEY_MAP(X)                                                                                               \
+	X(KEY_JOB, "job", ":job:", "", ID)                                                                             \
+	X(KEY_SPEC, "spec", ":job:", ":spec", ID)                                                                      \
+	X(KEY_RESULT, "result", ":job:", ":result", ID)                                                                \
+	X(KEY_OUTPUT, "output", ":job:", ":output", ID)                                                                \
+	X(KEY_WAITING, "waiting", ":job:", ":waiting", ID)                                                             \
+	X(KEY_DEPENDENTS, "dependents", ":job:", ":dependents", ID)                                                    \
+	X(KEY_ASKED, "asked", ":job:", ":replies", ID)                                                                 \
+	X(KEY_DEDUP, "dedup", ":dedup:", "", ID)                                                                       \
+	X(KEY_RUN, "run_hash", ":run:", "", RUN)                                                                       \
+	X(KEY_RUN_JOBS, "run_jobs", ":run:", ":jobs", RUN)                                                             \
+	X(KEY_LEASES, "leases", ":leases", "", FLEET)                                                                  \
+	X(KEY_SCHEDULED, "scheduled", ":scheduled", "", FLEET)                                                         \
+	X(KEY_EXPIRING, "expiring", ":expiring", "", FLEET)                                                            \
+	X(KEY_OUTBOX, "outbox", ":outbox", "", FLEET)                                                                  \
+	X(KEY_SETTLING, "settling", ":settling", "", FLEET)                                                            \
+	X(KEY_REPLIES, "replies", ":replies", "", FLEET)                                                               \
+	X(KEY_STATS, "stats", ":stats", "", FLEET)                                                                     \
+	X(KEY_WORKERS, "workers", ":workers", "", FLEET)                                                               \
+	X(KEY_WORKER, "worker", ":worker:", "", ID)                                                                    \
+	X(KEY_CARETAKER, "caretaker", ":caretaker", "", FLEET)                                                         \
+	X(KEY_SCHEMA, "schema", ":schema", "", FLEET)                                                                  \
+	X(KEY_RUN_COUNTER, "counter", ":counter:", "", ID)                                                             \
+	X(KEY_EVENTS, "events", ":events", "", FLEET)
+
+enum store_key {
+#define X(name, word, before, behind, of) name,
+	STORE_KEY_MAP(X)
+#undef X
+	STORE_KEY_COUNT
+};
+
+/* Appends a key's (or channel's) name. `id` is the job's, dedup key, worker's name or run, as the key is of one. */
+void store_key(struct buf *ret, const char *prefix, enum store_key key, const char *id, const char *run);
+/* The key that a script calls `word`; -1 where there is none. */
+int store_key_parse(const char *word, size_t len);
+
+#endif

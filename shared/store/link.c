@@ -1,0 +1,159 @@
+/* hiredis on libuv. The adapter that hiredis ships never reports a refused connection (its poll callback returns on an error
+ * status); this one does, and it writes once a turn of the loop, however many commands the turn made. */
+#include <string.h>
+#include <unistd.h>
+
+#include "store/internal.h"
+
+/* The link outlives what it is doing: it goes with its last handle, once it is released. */
+static void write_now(struct store_link *link)
+{
+	link->writing = true;
+	redisAsyncHandleWrite(link->redis);
+	link->writing = false;
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+	struct store_link *link = poll->data;
+
+	if (!link->redis)
+		return;
+	if (status < 0)
+		events = UV_READABLE | UV_WRITABLE; /* let hiredis meet the error itself */
+	if (link->redis && (events & UV_READABLE))
+		redisAsyncHandleRead(link->redis);
+	if (link->redis && (events & UV_WRITABLE))
+		write_now(link);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+	struct store_link *link = prepare->data;
+
+	if (!link->dirty || !link->redis)
+		return;
+	link->dirty = false;
+	if (link->redis->c.flags & REDIS_CONNECTED)
+		write_now(link);
+}
+
+static void want(struct store_link *link, int events)
+{
+	if (link->poll && link->events != events) {
+		link->events = events;
+		if (events)
+			uv_poll_start(link->poll, events, on_poll);
+		else
+			uv_poll_stop(link->poll);
+	}
+}
+
+static void add_read(void *data)
+{
+	struct store_link *link = data;
+	want(link, link->events | UV_READABLE);
+}
+
+static void del_read(void *data)
+{
+	struct store_link *link = data;
+	want(link, link->events & ~UV_READABLE);
+}
+
+/* A command was added (a first attempt is made at the end of the turn), or, from within a write, the socket did not take
+ * everything, or there is no connection yet: then its writability is waited for. */
+static void add_write(void *data)
+{
+	struct store_link *link = data;
+
+	if (link->writing || !link->redis || !(link->redis->c.flags & REDIS_CONNECTED))
+		want(link, link->events | UV_WRITABLE);
+	else
+		link->dirty = true;
+}
+
+static void del_write(void *data)
+{
+	struct store_link *link = data;
+	want(link, link->events & ~UV_WRITABLE);
+}
+
+static void free_handle(uv_handle_t *handle)
+{
+	struct store_link *link = handle->data;
+
+	free(handle);
+	if (--link->handles == 0 && link->released)
+		free(link);
+}
+
+static void cleanup(void *data)
+{
+	struct store_link *link = data;
+
+	link->redis = NULL;
+	if (link->poll) {
+		uv_close((uv_handle_t *)link->poll, free_handle);
+		link->poll = NULL;
+	}
+	if (link->flush) {
+		uv_close((uv_handle_t *)link->flush, free_handle);
+		link->flush = NULL;
+	}
+}
+
+static void attach(struct store_link *link)
+{
+	redisAsyncContext *redis = link->redis;
+
+	redis->ev.data = link;
+	redis->ev.addRead = add_read;
+	redis->ev.delRead = del_read;
+	redis->ev.addWrite = add_write;
+	redis->ev.delWrite = del_write;
+	redis->ev.cleanup = cleanup;
+	link->poll = xmalloc(sizeof *link->poll);
+	uv_poll_init(link->loop, link->poll, redis->c.fd);
+	link->poll->data = link;
+	link->flush = xmalloc(sizeof *link->flush);
+	uv_prepare_init(link->loop, link->flush);
+	link->flush->data = link;
+	link->handles = 2;
+	uv_prepare_start(link->flush, on_prepare);
+	uv_unref((uv_handle_t *)link->flush);
+}
+
+struct store_link *store_link_open(uv_loop_t *loop, const struct store_url *url, redisConnectCallback *connected,
+				   redisDisconnectCallback *lost, void *data, struct err *err)
+{
+	struct store_link *link;
+	redisAsyncContext *redis =
+		url->path ? redisAsyncConnectUnix(url->path) : redisAsyncConnect(url->host, url->port);
+
+	if (!redis || redis->err) {
+		err_set(err, ERR_SERVICE, "%s", redis ? redis->errstr : "out of memory");
+		if (redis)
+			redisAsyncFree(redis);
+		return NULL;
+	}
+	link = xcalloc(1, sizeof *link);
+	link->loop = loop;
+	link->redis = redis;
+	redis->data = data;
+	attach(link);
+	redisAsyncSetConnectCallback(redis, connected);
+	redisAsyncSetDisconnectCallback(redis, lost);
+	return link;
+}
+
+void store_link_free(struct store_link *link)
+{
+	if (!link)
+		return;
+	link->released = true;
+	if (link->redis)
+		redisAsyncFree(link->redis);
+	else if (link->handles == 0)
+		free(link);
+}

@@ -1,0 +1,61 @@
+#!lua
+-- admit: writes a job's record and spec. One without predecessors and dedup key is queued or scheduled at once; another
+-- waits behind a guard ('~'), listed in settling, until its registration is finished (register.lua). An id that is known
+-- gets nothing new but its reply.
+-- outbox '1': an invitation is owed (the job did not come in a message that is still unacknowledged).
+local job, spec, result, waiting, asked, settling, scheduled, expiring, outbox, replies, run_hash, run_jobs = unpack(KEYS)
+local id, run, events, task, pool, priority, body, owe, delay, run_at, expires_at, keep, retries, labels, dedup, reply, encoding = unpack(ARGV)
+--#include common.inc.lua
+local known = redis.call('HMGET', job, 'state', 'epoch')
+if known[1] then
+  local ended = redis.call('HEXISTS', job, 'ended_at')
+  if reply ~= '' then
+    redis.call('HSETNX', asked, reply, encoding)
+    if ended == 1 then
+      for _, key in ipairs({job, spec, result, asked}) do redis.call('PERSIST', key) end
+      redis.call('ZADD', replies, now, id)
+    end
+  end
+  return {'known', known[1], redis.call('HEXISTS', waiting, '~'), ended}
+end
+local due
+if delay ~= '' then due = now + delay end
+if run_at ~= '' and tonumber(run_at) > now then due = tonumber(run_at) end
+local state = 'queued'
+local first = 18
+if ARGV[first] or dedup ~= '' then state = 'waiting' elseif due then state = 'scheduled' end
+local h = {'state', state, 'task', task, 'pool', pool, 'priority', priority, 'attempt', 0, 'created_at', now}
+local function set(name, value)
+  if value and value ~= '' then h[#h + 1] = name h[#h + 1] = value end
+end
+set('due_at', due)
+set('expires_at', expires_at)
+set('keep', keep)
+set('retries', retries)
+set('labels', labels)
+set('dedup', dedup)
+set('run', run)
+if state == 'queued' then set('queued_at', now) end
+if state == 'waiting' then
+  redis.call('HSET', waiting, '~', '')
+  for i = first, #ARGV, 2 do redis.call('HSET', waiting, ARGV[i], ARGV[i + 1]) end
+  set('pending', redis.call('HLEN', waiting))
+  redis.call('ZADD', settling, now, id)
+elseif state == 'scheduled' then
+  redis.call('ZADD', scheduled, due, id)
+elseif owe == '1' then
+  redis.call('ZADD', outbox, now, id)
+end
+redis.call('HSET', job, unpack(h))
+redis.call('SET', spec, body)
+if expires_at ~= '' then redis.call('ZADD', expiring, expires_at, id) end
+if reply ~= '' then redis.call('HSET', asked, reply, encoding) end
+if run ~= '' then
+  redis.call('HINCRBY', run_hash, 'jobs', 1)
+  redis.call('HINCRBY', run_hash, state, 1)
+  redis.call('SADD', run_jobs, id)
+  redis.call('PERSIST', run_hash)
+  redis.call('PERSIST', run_jobs)
+end
+tell(state, 0)
+return {'new', state, pool, priority}

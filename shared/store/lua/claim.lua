@@ -1,0 +1,40 @@
+#!lua flags=allow-oom
+-- claim: the one place where a job begins to run. Only from queued, before expires_at (for its first attempt), by a worker of
+-- its pool that has its handler (`tasks`: ',a,b,'). Counts the attempt, takes the lease, strikes off the invitation. The
+-- same token again gets the same answer.
+local job, spec, result, output, waiting, dependents, asked, leases, scheduled, outbox, expiring, settling, replies, run_hash, run_jobs, stats = unpack(KEYS)
+local id, run, events, token, worker, lease, pool, tasks, want_spec = unpack(ARGV)
+--#include common.inc.lua
+--#include ended.inc.lua
+local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'pool', 'task', 'expires_at', 'priority', 'epoch',
+  'dedup', 'keep', 'failures', 'started_at')
+local state = v[1]
+if not state then return {'gone'} end
+if (v[2] or '') ~= run then return {'run', v[2] or ''} end
+local attempt = tonumber(v[4]) or 0
+local function claimed(started)
+  local body = ''
+  if want_spec == '1' then body = redis.call('GET', spec) or '' end
+  return {'claimed', tostring(attempt), tostring(started), body, v[8], v[12] or '0'}
+end
+if state == 'running' and v[3] == token then return claimed(v[13]) end
+if state ~= 'queued' then return {'not', state} end
+if v[5] ~= pool then return {'pool', v[5], v[8]} end
+if attempt == 0 and v[7] and tonumber(v[7]) <= now then
+  redis.call('ZREM', expiring, id)
+  redis.call('ZREM', outbox, id)
+  redis.call('ZREM', scheduled, id)
+  return finish('queued', 'expired', {attempt = 0, epoch = v[9], dedup = v[10], keep = v[11]}, 'reason', 'expired',
+    'error', 'its deadline passed before it could start')
+end
+if not string.find(tasks, ',' .. v[6] .. ',', 1, true) then return {'unknown', v[6], v[8]} end
+attempt = attempt + 1
+redis.call('HSET', job, 'state', 'running', 'attempt', attempt, 'started_at', now, 'worker', worker, 'token', token)
+redis.call('HDEL', job, 'refusals', 'refused_at', 'due_at', 'dir', 'progress')
+redis.call('ZADD', leases, now + lease, id)
+redis.call('ZREM', outbox, id)
+redis.call('ZREM', scheduled, id)
+if v[7] then redis.call('ZREM', expiring, id) end
+move('queued', 'running')
+tell('running', attempt)
+return claimed(now)

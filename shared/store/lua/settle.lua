@@ -1,0 +1,46 @@
+#!lua flags=allow-oom
+-- settle: the outcome of an attempt, with its token; ends the job or schedules its retry. The same token again gets the same
+-- answer. A request to cancel turns all but a success into cancelled.
+local job, spec, result, output, waiting, dependents, asked, leases, scheduled, settling, replies, run_hash, run_jobs, stats = unpack(KEYS)
+local id, run, events, token, outcome, reason, cause, exit_code, value, tail, retries, delay, dir = unpack(ARGV)
+--#include common.inc.lua
+--#include ended.inc.lua
+local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'failures', 'cancel_at', 'keep', 'dedup', 'epoch', 'due_at')
+local state = v[1]
+if not state then return {'gone'} end
+if (v[2] or '') ~= run then return {'run', v[2] or ''} end
+if v[3] ~= token then return {'stale', state} end
+if state == 'scheduled' then return {'retry', v[10]} end
+if state ~= 'running' then
+  if redis.call('HEXISTS', job, 'ended_at') == 1 then return told(state, v[9], v[8]) end
+  return {'stale', state}
+end
+redis.call('ZREM', leases, id)
+if tail ~= '' then redis.call('SET', output, tail) else redis.call('DEL', output) end
+local h = {attempt = v[4], epoch = v[9], dedup = v[8], keep = v[7]}
+if outcome == 'succeeded' then
+  if value ~= '' then redis.call('SET', result, value) end
+  redis.call('HDEL', job, 'reason', 'error', 'exit_code')
+  if exit_code ~= '' then redis.call('HSET', job, 'exit_code', exit_code) end
+  if dir ~= '' then redis.call('HSET', job, 'dir', dir) end
+  return finish('running', 'succeeded', h)
+end
+local failures = (tonumber(v[5]) or 0)
+local fields = {'reason', reason, 'error', cause}
+if exit_code ~= '' then fields[5] = 'exit_code' fields[6] = exit_code else redis.call('HDEL', job, 'exit_code') end
+if dir ~= '' then fields[#fields + 1] = 'dir' fields[#fields + 1] = dir end
+if v[6] then
+  fields[2] = 'cancelled'
+  return finish('running', 'cancelled', h, unpack(fields))
+end
+failures = failures + 1
+redis.call('HSET', job, 'failures', failures, 'retries', retries, unpack(fields))
+if delay ~= '' and failures <= tonumber(retries) then
+  local due = now + delay
+  redis.call('HSET', job, 'state', 'scheduled', 'due_at', due)
+  redis.call('ZADD', scheduled, due, id)
+  move('running', 'scheduled')
+  tell('scheduled', v[4])
+  return {'retry', tostring(due)}
+end
+return finish('running', 'failed', h)

@@ -1,0 +1,34 @@
+#!lua
+-- admit and claim in one: a job that came in a message, waits for nothing and can start here and now. Anything else about
+-- it ('known') is left to admit and claim.
+local job, spec, asked, leases, run_hash, run_jobs = unpack(KEYS)
+local id, run, events, task, pool, priority, body, keep, retries, labels, reply, encoding, token, worker, lease = unpack(ARGV)
+--#include common.inc.lua
+local known = redis.call('HMGET', job, 'state', 'token', 'attempt', 'started_at')
+if known[1] then
+  if known[2] == token and known[1] == 'running' then return {'claimed', known[3], known[4]} end
+  return {'known', known[1]}
+end
+local h = {'state', 'running', 'task', task, 'pool', pool, 'priority', priority, 'attempt', 1, 'created_at', now,
+  'queued_at', now, 'started_at', now, 'worker', worker, 'token', token}
+local function set(name, value)
+  if value ~= '' then h[#h + 1] = name h[#h + 1] = value end
+end
+set('keep', keep)
+set('retries', retries)
+set('labels', labels)
+set('run', run)
+redis.call('HSET', job, unpack(h))
+redis.call('SET', spec, body)
+redis.call('ZADD', leases, now + lease, id)
+if reply ~= '' then redis.call('HSET', asked, reply, encoding) end
+if run ~= '' then
+  redis.call('HINCRBY', run_hash, 'jobs', 1)
+  redis.call('HINCRBY', run_hash, 'running', 1)
+  redis.call('SADD', run_jobs, id)
+  redis.call('PERSIST', run_hash)
+  redis.call('PERSIST', run_jobs)
+end
+tell('queued', 0)
+tell('running', 1)
+return {'claimed', '1', tostring(now)}

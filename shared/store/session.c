@@ -1,0 +1,287 @@
+/* The session: connect, log in, check the schema, load the scripts, then send what waits. When it is lost, everything that
+ * is unanswered waits for the next one. A timer of 100 ms is its only clock: it connects again when that is due, sends what
+ * was refused for a while, and ends a connection that has stopped answering. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "store/internal.h"
+
+#define TICK_MS 100
+#define CONNECT_MS 5000
+#define SILENCE_MS 10000 /* with calls unanswered */
+#define SCHEMA "1"
+
+static void tell(struct store *store, bool up)
+{
+	if (up ? false : store->told_down)
+		return;
+	store->told_down = !up;
+	if (store->state)
+		store->state(store->data, up, up ? NULL : &store->why);
+}
+
+void store_link_lost(struct store *store, const char *why)
+{
+	struct store_link *link = store->link;
+
+	store->link = NULL;
+	store->up = false;
+	store->session++;
+	if (!store->refused)
+		err_set(&store->why, ERR_SERVICE, "%s", why);
+	store->next_try = clock_mono_ms() + backoff_ms(100, 2000, store->tries++);
+	store_calls_unsend(store);
+	store_link_free(link);
+	if (!store->closing)
+		tell(store, false);
+}
+
+static void refuse(struct store *store, const char *why)
+{
+	store->refused = true;
+	err_set(&store->why, ERR_REFUSED, "%s", why);
+	store_link_lost(store, why);
+}
+
+static void on_lost(const redisAsyncContext *redis, int status)
+{
+	struct store *store = redis->data;
+
+	if (store->link && store->link->redis == redis)
+		store_link_lost(store, status == REDIS_OK || !redis->errstr[0] ? "connection closed" : redis->errstr);
+}
+
+static void ready(struct store *store)
+{
+	store->up = true;
+	store->tries = 0;
+	store->up_since = store->last_reply = clock_mono_ms();
+	tell(store, true);
+	store_calls_send(store);
+}
+
+static bool setup_failed(struct store *store, const redisReply *reply)
+{
+	if (!reply)
+		return true;
+	if (reply->type != REDIS_REPLY_ERROR)
+		return false;
+	if (strncmp(reply->str, "WRONGPASS", 9) == 0 || strncmp(reply->str, "NOAUTH", 6) == 0 ||
+	    strncmp(reply->str, "NOPERM", 6) == 0 || strncmp(reply->str, "ERR AUTH", 8) == 0 ||
+	    strncmp(reply->str, "ERR Client sent AUTH", 20) == 0 || strstr(reply->str, "DB index"))
+		refuse(store, reply->str);
+	else
+		store_link_lost(store, reply->str);
+	return true;
+}
+
+static void step(struct store *store)
+{
+	if (store->link && --store->setup_left == 0)
+		ready(store);
+}
+
+static void on_setup(redisAsyncContext *redis, void *raw, void *data)
+{
+	struct store *store = data;
+
+	if (store->link && store->link->redis == redis && !setup_failed(store, raw))
+		step(store);
+}
+
+/* CONFIG may be forbidden: then the slower way of acknowledging is taken. */
+static void on_appendfsync(redisAsyncContext *redis, void *raw, void *data)
+{
+	struct store *store = data;
+	const redisReply *reply = raw;
+
+	if (!store->link || store->link->redis != redis || !reply)
+		return;
+	store->durable = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+			 strcmp(reply->element[1]->str, "always") == 0;
+	step(store);
+}
+
+static void on_schema(redisAsyncContext *redis, void *raw, void *data)
+{
+	struct store *store = data;
+	const redisReply *reply = raw;
+	char why[200];
+
+	if (!store->link || store->link->redis != redis || setup_failed(store, raw))
+		return;
+	if (reply->type == REDIS_REPLY_STRING && strcmp(reply->str, SCHEMA) != 0) {
+		snprintf(why, sizeof why,
+			 "its data under the prefix \"%s\" has schema %.20s, this program works with " SCHEMA
+			 ": use another prefix or another version",
+			 store->prefix, reply->str);
+		refuse(store, why);
+		return;
+	}
+	step(store);
+}
+
+static void on_loaded(redisAsyncContext *redis, void *raw, void *data)
+{
+	struct store *store = redis->data;
+	struct store_script_info *info = data;
+	const redisReply *reply = raw;
+
+	if (!store->link || store->link->redis != redis || setup_failed(store, raw))
+		return;
+	snprintf(info->sha, sizeof info->sha, "%s", reply->str);
+	step(store);
+}
+
+static void ask(struct store *store, redisCallbackFn *done, void *data, const struct store_arg *args, size_t count)
+{
+	buf_reset(&store->out);
+	store_encode(&store->out, args, count);
+	store->setup_left++;
+	redisAsyncFormattedCommand(store->link->redis, done, data, store->out.data, store->out.len);
+}
+
+#define ASK(store, done, data, ...)                                                                                    \
+	do {                                                                                                           \
+		const struct store_arg args_[] = {__VA_ARGS__};                                                        \
+		ask(store, done, data, args_, sizeof args_ / sizeof *args_);                                           \
+	} while (0)
+
+static void log_in(struct store *store)
+{
+	const struct store_url *url = &store->url;
+	char db[16];
+
+	if (url->password && url->user)
+		ASK(store, on_setup, store, STORE_TEXT("AUTH"), STORE_TEXT(url->user), STORE_TEXT(url->password));
+	else if (url->password)
+		ASK(store, on_setup, store, STORE_TEXT("AUTH"), STORE_TEXT(url->password));
+	if (url->db) {
+		snprintf(db, sizeof db, "%d", url->db);
+		ASK(store, on_setup, store, STORE_TEXT("SELECT"), STORE_TEXT(db));
+	}
+	if (store->name)
+		ASK(store, on_setup, store, STORE_TEXT("CLIENT"), STORE_TEXT("SETNAME"), STORE_TEXT(store->name));
+}
+
+static void set_up(struct store *store)
+{
+	struct buf key = BUF_INIT;
+
+	store->setup_left = 0;
+	log_in(store);
+	ASK(store, on_appendfsync, store, STORE_TEXT("CONFIG"), STORE_TEXT("GET"), STORE_TEXT("appendfsync"));
+	store_key(&key, store->prefix, KEY_SCHEMA, NULL, NULL);
+	ASK(store, on_setup, store, STORE_TEXT("SETNX"), STORE_TEXT(key.data), STORE_TEXT(SCHEMA));
+	ASK(store, on_schema, store, STORE_TEXT("GET"), STORE_TEXT(key.data));
+	buf_release(&key);
+	for (size_t i = 0; i < store->script_count; i++) {
+		const struct lua_script *script = store->scripts[i].script;
+		ASK(store, on_loaded, &store->scripts[i], STORE_TEXT("SCRIPT"), STORE_TEXT("LOAD"),
+		    STORE_BYTES(script->text, script->len));
+	}
+}
+
+static void on_connected(const redisAsyncContext *redis, int status)
+{
+	struct store *store = redis->data;
+
+	if (!store->link || store->link->redis != redis)
+		return;
+	if (status == REDIS_OK)
+		set_up(store);
+	else
+		store_link_lost(store, redis->errstr);
+}
+
+static void connect_now(struct store *store)
+{
+	struct err err;
+
+	store->connecting_since = clock_mono_ms();
+	store->link = store_link_open(store->loop, &store->url, on_connected, on_lost, store, &err);
+	if (!store->link)
+		store_link_lost(store, err.text);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct store *store = timer->data;
+	int64_t now = clock_mono_ms();
+
+	if (!store->link) {
+		if (now >= store->next_try && !store->refused)
+			connect_now(store);
+	} else if (!store->up) {
+		if (now - store->connecting_since > CONNECT_MS)
+			store_link_lost(store, "no answer while connecting");
+	} else if (store->pending > store->unsent && now - store->last_reply > SILENCE_MS) {
+		store_link_lost(store, "it has stopped answering");
+	} else {
+		if (store->pending == 0)
+			store->last_reply = now;
+		store_calls_send(store);
+	}
+}
+
+int store_open(uv_loop_t *loop, const struct store_options *options, struct store **ret, struct err *err)
+{
+	struct store *store = xcalloc(1, sizeof *store);
+
+	store->loop = loop;
+	if (store_url_parse(options->url, &store->url, err) < 0 || store_scripts_init(store, err) < 0) {
+		store_url_release(&store->url);
+		free(store);
+		return err->code;
+	}
+	store->prefix = xstrdup(options->prefix);
+	store->shown = store_url_shown(options->url);
+	store->name = options->name ? xstrdup(options->name) : NULL;
+	store->state = options->state;
+	store->data = options->data;
+	store_key(&store->events, store->prefix, KEY_EVENTS, NULL, NULL);
+	store->timer = xmalloc(sizeof *store->timer);
+	uv_timer_init(loop, store->timer);
+	store->timer->data = store;
+	uv_timer_start(store->timer, on_tick, 0, TICK_MS);
+	*ret = store;
+	return 0;
+}
+
+static void free_timer(uv_handle_t *handle) { free(handle); }
+
+void store_close(struct store *store)
+{
+	struct store_link *link;
+
+	if (!store)
+		return;
+	store->closing = true;
+	link = store->link;
+	store->link = NULL;
+	store->up = false;
+	store_link_free(link);
+	store_calls_drop(store);
+	uv_close((uv_handle_t *)store->timer, free_timer);
+	store_url_release(&store->url);
+	buf_release(&store->scratch);
+	buf_release(&store->out);
+	buf_release(&store->events);
+	free(store->prefix);
+	free(store->shown);
+	free(store->name);
+	free(store);
+}
+
+bool store_up(const struct store *store) { return store->up; }
+bool store_durable(const struct store *store) { return store->durable; }
+bool store_full(const struct store *store) { return store->full; }
+size_t store_pending(const struct store *store) { return store->pending; }
+const char *store_prefix(const struct store *store) { return store->prefix; }
+uv_loop_t *store_loop(const struct store *store) { return store->loop; }
+
+int64_t store_session_ms(const struct store *store) { return store->up ? clock_mono_ms() - store->up_since : 0; }

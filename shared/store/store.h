@@ -1,0 +1,122 @@
+/* A session with Redis on a libuv loop: pipelined, asynchronous, and recovered as a whole. The only room that includes
+ * hiredis.h.
+ *
+ * A call is kept until it has been answered: when the connection is lost, everything unanswered is sent again in the same
+ * order on the next one. That is sound because every transition can be done twice (architecture, law 3); so callers never
+ * see a lost connection, they only wait. Calls of one turn of the loop leave in one write.
+ *
+ * All functions are called on the loop's thread; none blocks but the `_sync` ones and store_wait_up, which run the loop.
+ * Keys are named by enum store_key (keys.h); replies are read through store_reply.
+ */
+#ifndef FLOTILLA_STORE_STORE_H
+#define FLOTILLA_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "store/keys.h"
+
+struct store;
+
+struct store_options {
+	const char *url;    /* redis://[user:password@]host:port/db or unix://path; copied */
+	const char *prefix; /* copied */
+	const char *name;   /* CLIENT SETNAME; may be NULL */
+	/* Told when the session is up, and when it is lost or cannot be had (err: ERR_SERVICE, or ERR_REFUSED where trying
+	 * again is no use: wrong password, other schema). NULL: nobody wants to know. */
+	void (*state)(void *data, bool up, const struct err *err);
+	void *data;
+};
+
+/* Checks a URL without connecting; ERR_USAGE names what is wrong, never the password. */
+int store_url_check(const char *url, struct err *err);
+/* "redis://host:port/db", for people; the caller frees. */
+char *store_url_shown(const char *url);
+
+/* Starts connecting; goes on in the background. */
+int store_open(uv_loop_t *loop, const struct store_options *options, struct store **ret, struct err *err);
+/* Drops what is unanswered without calling back; frees once the loop has run. NULL is fine. */
+void store_close(struct store *store);
+
+bool store_up(const struct store *store);
+/* How long the present session has lasted, by the monotonic clock; 0 when there is none. */
+int64_t store_session_ms(const struct store *store);
+/* Whether an answer means that the write is on disk (appendfsync always). */
+bool store_durable(const struct store *store);
+/* How many calls are unanswered. */
+size_t store_pending(const struct store *store);
+/* Redis refuses writes for want of memory; what was refused is tried again by itself. */
+bool store_full(const struct store *store);
+const char *store_prefix(const struct store *store);
+uv_loop_t *store_loop(const struct store *store);
+/* Runs the loop until the session is up; ERR_SERVICE after `timeout_ms`, with the reason. */
+int store_wait_up(struct store *store, int64_t timeout_ms, struct err *err);
+
+/* --- replies ------------------------------------------------------------------------------------------------------- */
+
+/* A reply, or a part of one; borrowed for the callback (or until store_reply_free, for the sync calls). */
+struct store_reply;
+
+bool store_reply_nil(const struct store_reply *reply);
+/* The text of an error reply, else NULL. */
+const char *store_reply_error(const struct store_reply *reply);
+/* How many elements an array has; 0 for anything else. */
+size_t store_reply_count(const struct store_reply *reply);
+const struct store_reply *store_reply_at(const struct store_reply *reply, size_t index); /* NULL beyond the end */
+/* Text (NUL-terminated; "" for nil, NULL and what is none); `len` may be NULL. */
+const char *store_reply_text(const struct store_reply *reply, size_t *len);
+int64_t store_reply_int(const struct store_reply *reply); /* of an integer or of decimal text; 0 for anything else */
+/* Short forms for element `index`. */
+const char *store_text_at(const struct store_reply *reply, size_t index);
+int64_t store_int_at(const struct store_reply *reply, size_t index);
+/* The value of a field in a flat list name, value, name, value … (HGETALL); NULL where there is none. */
+const char *store_field(const struct store_reply *reply, const char *name);
+
+/* --- calls --------------------------------------------------------------------------------------------------------- */
+
+/* An argument. STORE_TEXT("…") and STORE_BYTES(p, n). */
+struct store_arg {
+	const char *at;
+	size_t len;
+};
+#define STORE_TEXT(text) ((struct store_arg){(text), strlen(text)})
+#define STORE_BYTES(bytes, length) ((struct store_arg){(bytes), (length)})
+
+typedef void store_done(void *data, const struct store_reply *reply);
+
+/* Runs the script `name` (shared/store/lua/NAME.lua) on one job. ARGV begins with id, run and the events channel; `args`
+ * follow. Where the script answers that the job belongs to another run, it is run again with that. `run` may be NULL. */
+void store_script(struct store *store, const char *name, const char *id, const char *run, const struct store_arg *args,
+		  size_t count, store_done *done, void *data);
+
+/* Sends a command; `done` may be NULL. It may be sent again after a lost connection: only what can be done twice. */
+void store_command(struct store *store, store_done *done, void *data, const struct store_arg *args, size_t count);
+
+/* The same, printf-like for short ones: words parted by blanks; %k takes (enum store_key, const char *id) and is a key's
+ * name, %s a text of any content, %b (const void *, size_t), %d an int64_t. */
+void store_format(struct store *store, store_done *done, void *data, const char *format, ...);
+
+/* Runs the loop until the answer is there. NULL with ERR_SERVICE when Redis is away for `timeout_ms`; error replies are
+ * returned as such. The caller frees with store_reply_free. */
+struct store_reply *store_sync(struct store *store, int64_t timeout_ms, struct err *err, const char *format, ...);
+/* A copy that outlives the callback; nil for NULL. */
+struct store_reply *store_reply_copy(const struct store_reply *reply);
+void store_reply_free(struct store_reply *reply);
+static inline void store_reply_freep(struct store_reply **reply) { store_reply_free(*reply); }
+
+/* --- events -------------------------------------------------------------------------------------------------------- */
+
+struct store_listener;
+
+/* Listens to the fleet's events, or with `worker` to what is said to that worker, on a connection of its own that comes back
+ * by itself. `heard` gets each message; NULL, when the connection is (again) up and every two seconds: look by yourself at
+ * what you may have missed. */
+struct store_listener *store_listen(struct store *store, const char *worker, void (*heard)(void *data, const char *text),
+				    void *data);
+/* Frees once the loop has run; NULL is fine. */
+void store_unlisten(struct store_listener *listener);
+
+#endif
