@@ -15,6 +15,7 @@ COVERAGE ?=
 V ?= 0
 # What the tests run on, and for how long each fuzzer runs.
 TEST_SANITIZER ?= address,undefined
+THREAD_TESTS ?=
 FUZZ_SECONDS ?= 60
 
 ifeq ($(origin CC),default)
@@ -46,6 +47,7 @@ example_plugins := $(wildcard consumer/runner/examples/*.c)
 support_sources := $(wildcard tests/support/*.c)
 unit_sources := $(wildcard tests/unit/test_*.c)
 integration_sources := $(wildcard tests/integration/test_*.c)
+thread_sources := $(wildcard tests/thread/test_*.c)
 test_programs_sources := $(wildcard tests/programs/*.c)
 test_plugins_sources := $(wildcard tests/plugins/*.c)
 fuzz_sources := $(wildcard tests/fuzz/fuzz_*.c)
@@ -58,15 +60,16 @@ command_objects := $(call object,$(command_sources))
 runner_objects := $(call object,$(runner_sources))
 support_objects := $(call object,$(support_sources))
 
-programs := $(if $(wildcard producer/main.c),$(BUILD)/bin/flotilla) \
+programs := $(strip $(if $(wildcard producer/main.c),$(BUILD)/bin/flotilla) \
 	$(if $(wildcard consumer/main.c),$(BUILD)/bin/flotillad) \
-	$(if $(runner_sources),$(BUILD)/bin/flotilla-runner)
+	$(if $(runner_sources),$(BUILD)/bin/flotilla-runner))
 static_library := $(BUILD)/libflotilla.a
 shared_library := $(BUILD)/libflotilla.so.0
 pkgconfig_file := $(BUILD)/flotilla.pc
 
 unit_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(unit_sources))
 integration_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(integration_sources))
+thread_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(thread_sources))
 test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(test_programs_sources))
 test_plugins := $(patsubst tests/%.c,$(BUILD)/tests/%.so,$(test_plugins_sources))
 fuzzers := $(patsubst tests/%.c,$(BUILD)/%,$(fuzz_sources))
@@ -75,12 +78,13 @@ plugins := $(patsubst consumer/runner/examples/%.c,$(BUILD)/plugins/%.so,$(examp
 
 # --- the libraries that are needed ---------------------------------------------------------------------------------
 
-modules := librabbitmq hiredis libuv msgpack jansson yaml-0.1
+modules := librabbitmq hiredis libuv msgpack jansson yaml-0.1 nettle
 # Newer releases call msgpack's module otherwise.
 modules := $(if $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo yes),$(modules:msgpack=msgpack-c),$(modules))
 package_of = $(or $(package_of_$(1)),lib$(1)-dev)
 package_of_librabbitmq := librabbitmq-dev
 package_of_libuv := libuv1-dev
+package_of_nettle := nettle-dev
 package_of_yaml-0.1 := libyaml-dev
 
 missing_module = $(if $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null || echo no),$(1) (Debian package $(call package_of,$(1))))
@@ -99,7 +103,7 @@ $(error missing: $(subst $(rparen)$(space),$(rparen)$(comma)$(space),$(missing))
 endif
 library_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(modules)))
 library_libs := $(shell $(PKG_CONFIG) --libs $(modules))
-ifneq ($(filter unit integration test-programs run-tests thread-tests,$(goals)),)
+ifneq ($(filter unit integration test-programs run-tests,$(goals)),)
 ifneq ($(shell $(PKG_CONFIG) --exists criterion 2>/dev/null || echo no),)
 $(error missing: criterion (Debian package libcriterion-dev); run `make deps`, which installs what is missing)
 endif
@@ -141,6 +145,9 @@ say = @printf '  %-4s %s\n' $(1) $(2)
 Q := @
 endif
 
+# The targets that do all by themselves use all processors, unless they were told how many.
+parallel = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # --- targets for people --------------------------------------------------------------------------------------------
 
 .DELETE_ON_ERROR:
@@ -173,13 +180,13 @@ deps:
 
 demo:
 	@scripts/deps build run demo
-	@$(MAKE) --no-print-directory all
+	@$(parallel) all
 	@FLOTILLA_BUILD='$(BUILD)' scripts/demo
 
 # The tests in one go, on the build with sanitizers.
 test:
 	@scripts/deps build run test
-	@$(MAKE) --no-print-directory SANITIZER='$(TEST_SANITIZER)' run-tests
+	@$(parallel) SANITIZER='$(TEST_SANITIZER)' run-tests
 
 run-tests: test-programs
 	@tests/run $(BUILD) unit integration clients
@@ -196,10 +203,11 @@ clients: all
 .PHONY: test-programs
 test-programs: all $(unit_tests) $(integration_tests) $(test_programs) $(test_plugins)
 
-# What uses threads, for SANITIZER=thread.
+# What uses threads, for SANITIZER=thread: plain programs (the test framework does not work under that sanitizer), and the
+# integration tests in Python, whose workers and commands are then of this build.
 .PHONY: thread-tests
-thread-tests: all $(foreach test,$(unit_tests) $(integration_tests),$(if $(findstring publisher,$(test)),$(test)))
-	@TESTS=publisher tests/run $(BUILD) unit integration
+thread-tests: all $(thread_tests) $(test_programs) $(test_plugins)
+	@TESTS='$(THREAD_TESTS)' tests/run $(BUILD) thread python
 
 lint:
 	@scripts/lint
@@ -211,14 +219,14 @@ format:
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r $(CLANG_FORMAT) -i
 
 fuzz:
-	@$(MAKE) --no-print-directory BUILD=build/fuzz CC=clang SANITIZER=fuzzer-no-link,address,undefined run-fuzzers
+	@$(parallel) BUILD=build/fuzz CC=clang SANITIZER=fuzzer-no-link,address,undefined run-fuzzers
 
 run-fuzzers: $(fuzzers)
 	@scripts/run-fuzzers $(BUILD) $(FUZZ_SECONDS)
 
 bench:
 	@scripts/deps build run
-	@$(MAKE) --no-print-directory all build-benches
+	@$(parallel) all build-benches
 	@FLOTILLA_BUILD='$(BUILD)' bench/run
 
 .PHONY: build-benches print-includes
@@ -311,7 +319,7 @@ link_parts = -Wl,--start-group $(parts) -Wl,--end-group $(library_libs)
 $(unit_tests) $(integration_tests): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(parts)
 	$(call link_program,$(link_parts) -lcriterion -lm)
 
-$(BUILD)/tests/programs/%: $(BUILD)/obj/tests/programs/%.o $(parts)
+$(thread_tests) $(test_programs): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(parts)
 	$(call link_program,$(link_parts) -lm)
 
 $(BUILD)/tests/plugins/%.so: tests/plugins/%.c $(BUILD)/flags
@@ -342,7 +350,7 @@ $(pkgconfig_file): flotilla.pc.in $(BUILD)/flags Makefile
 install: all $(pkgconfig_file)
 	$(call say,INST,$(DESTDIR)$(PREFIX))
 	$(Q)install -d $(bindir) $(libdir)/pkgconfig $(includedir) $(mandir)/man1 $(mandir)/man8 $(bashdir) $(zshdir)
-	$(Q)install -m 755 $(programs) $(bindir)
+	$(Q)$(if $(programs),install -m 755 $(programs) $(bindir))
 	$(Q)install -m 644 $(static_library) $(libdir)
 	$(Q)install -m 755 $(shared_library) $(libdir)
 	$(Q)ln -sf libflotilla.so.0 $(libdir)/libflotilla.so

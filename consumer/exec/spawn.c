@@ -215,10 +215,7 @@ void children_close(struct children *children, uv_close_cb closed)
 	struct child *child, *next;
 
 	/* All signals first, so that they end side by side. */
-	HASH_ITER(hh, children->by_pid, child, next)
-	{
-		child_signal(child, SIGKILL);
-	}
+	HASH_ITER(hh, children->by_pid, child, next) { child_signal(child, SIGKILL); }
 	HASH_ITER(hh, children->by_pid, child, next)
 	{
 		HASH_DEL(children->by_pid, child);

@@ -28,7 +28,7 @@ struct spawn {
 	const char *path; /* what is executed; no search */
 	char *const *argv;
 	char *const *env;
-	int dir_fd;        /* where it starts */
+	int dir_fd;       /* where it starts */
 	int in, out, err; /* its 0, 1, 2 */
 };
 

@@ -174,7 +174,7 @@ static int read_dep(const struct scope *scope, const struct yaml_node *node, str
 			return yaml_error(err, node, "after: write a name, or { id: NAME, when: failed }");
 	}
 	if (scope_text(scope, id, &name, err) < 0)
-		return err_prefix(err, "after");
+		return err->code;
 	if (when) {
 		if (scope_text(scope, when, &word, err) < 0)
 			return err->code;

@@ -46,10 +46,19 @@ static size_t distance(const char *a, size_t alen, const char *b, size_t blen)
 	return above[blen];
 }
 
+static size_t same_start(const char *a, const char *b)
+{
+	size_t len = 0;
+
+	while (a[len] && a[len] == b[len])
+		len++;
+	return len;
+}
+
 const char *nearest_name(const char *name, const char *(*next)(void *data), void *data)
 {
 	size_t len = strlen(name);
-	size_t best = len / 3 + 2; /* nearer than this, or nothing is said */
+	size_t best = (len + 1) / 2 + 1; /* nearer than this, or nothing is said */
 	const char *found = NULL, *other;
 
 	while ((other = next(data))) {
@@ -57,13 +66,42 @@ const char *nearest_name(const char *name, const char *(*next)(void *data), void
 		size_t apart = len > other_len ? len - other_len : other_len - len;
 		size_t d;
 
-		if (len > NEAR_MAX || other_len > NEAR_MAX || apart >= best)
+		if (len > NEAR_MAX || other_len > NEAR_MAX || apart > best)
 			continue;
 		d = distance(name, len, other, other_len);
-		if (d < best && d < other_len) {
+		if (d < other_len &&
+		    (d < best || (found && d == best && same_start(name, other) > same_start(name, found)))) {
 			best = d;
 			found = other;
 		}
 	}
 	return found;
+}
+
+#define PART_MAX 200 /* file systems take 255; the handler writes to a longer name first */
+#define FILE_NAME_MAX 1000
+
+char *file_name_clean(const char *name)
+{
+	struct buf clean = BUF_INIT;
+
+	while (*name) {
+		size_t len = strcspn(name, "/");
+
+		if (len > PART_MAX || clean.len + len > FILE_NAME_MAX) {
+			buf_release(&clean);
+			return NULL;
+		}
+		if (len && !(len == 1 && *name == '.')) {
+			bool up = len == 2 && !memcmp(name, "..", 2);
+			buf_adds(&clean, clean.len ? "/" : "");
+			buf_add(&clean, up ? "_" : name, up ? 1 : len);
+		}
+		name += len;
+		name += *name == '/';
+	}
+	if (clean.len)
+		return buf_detach(&clean);
+	buf_release(&clean);
+	return NULL;
 }

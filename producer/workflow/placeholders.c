@@ -63,7 +63,7 @@ void sets_release(struct sets *sets)
 {
 	for (size_t i = 0; i < sets->count; i++) {
 		free(sets->items[i].name);
-		yaml_free(sets->roots[i]);
+		yaml_node_freep(&sets->roots[i]);
 	}
 	free(sets->items);
 	free(sets->roots);
@@ -232,9 +232,9 @@ static int pack_scalar(const struct scope *scope, const struct yaml_node *node, 
 		r = scope_resolve(scope, node, &lone, &raw, err);
 		if (r < 0)
 			return r;
-		if (raw)
+		if (raw && (!text || lone->kind == YAML_SCALAR))
 			return scope_pack(scope, lone, true, text, ret, err);
-		r = fill(scope, node, &filled, err);
+		r = raw ? binding_text(lone, &filled, err) : fill(scope, node, &filled, err);
 		if (r < 0)
 			return r;
 	} else if (!text) {

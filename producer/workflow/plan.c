@@ -64,8 +64,7 @@ void plan_depend(struct plan_job *job, char *take_name, size_t index, enum job_w
 		job->dep_cap = job->dep_cap ? job->dep_cap * 2 : 4;
 		job->deps = xrealloc(job->deps, job->dep_cap * sizeof *job->deps);
 	}
-	job->deps[job->dep_count++] =
-		(struct plan_dep){.name = take_name, .index = index, .when = when, .line = line};
+	job->deps[job->dep_count++] = (struct plan_dep){.name = take_name, .index = index, .when = when, .line = line};
 }
 
 static struct plan_name *name_find(const struct plan *plan, const char *name)
@@ -135,8 +134,8 @@ static int unknown_name(const struct plan *plan, const struct plan_job *job, con
 struct edges {
 	struct workflow_edge *items;
 	size_t count, cap;
-	size_t total; /* of all jobs so far */
-	size_t *seen; /* by job: 1 + the job that named it last */
+	size_t total;  /* of all jobs so far */
+	size_t *seen;  /* by job: 1 + the job that named it last */
 	size_t *place; /* by job: where that edge is in `items` */
 };
 

@@ -75,7 +75,8 @@ static const char *text_of(const json_t *object, const char *key)
 	return text && *text ? text : NULL;
 }
 
-/* Adds the job of a task, under its id as far as an id can have it, and with its place behind it where that is taken. */
+/* Adds the job of a task, under its id as far as an id can have it, and with its place behind it where that is taken.
+ */
 static int add_job(struct wf_reader *reader, const char *id, size_t index, struct err *err)
 {
 	CLEANUP(buf_release) struct buf name = BUF_INIT;
@@ -217,8 +218,8 @@ static int read_files(struct wf_reader *reader, const json_t *files, struct err 
 	return r;
 }
 
-static int read_task_files(struct wf_reader *reader, const json_t *json, const char *id, const char *key,
-			   size_t **ret, size_t *ret_count, struct err *err)
+static int read_task_files(struct wf_reader *reader, const json_t *json, const char *id, const char *key, size_t **ret,
+			   size_t *ret_count, struct err *err)
 {
 	const json_t *list;
 	size_t count;
@@ -252,8 +253,8 @@ static int read_specification(struct wf_reader *reader, const json_t *specificat
 			r = read_task_files(reader, json, task->id, "inputFiles", &task->inputs, &task->input_count,
 					    err);
 		if (r == 0)
-			r = read_task_files(reader, json, task->id, "outputFiles", &task->outputs,
-					    &task->output_count, err);
+			r = read_task_files(reader, json, task->id, "outputFiles", &task->outputs, &task->output_count,
+					    err);
 	}
 	return r;
 }

@@ -65,7 +65,10 @@ static void name_workflow(const char *path, struct workflow *workflow)
 		workflow->name[NAME_MAX_LEN] = '\0';
 }
 
-static int compare_texts(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 /* Everything that makes another workflow of the same file goes in. Each part is closed by a NUL, which none holds. */
 static void digest(const struct buf *text, const struct workflow_options *options, bool recorded, char hex[65])
@@ -107,8 +110,8 @@ static int load_yaml(const struct buf *text, const struct workflow_options *opti
 	int r;
 
 	if (options->replay > 0)
-		return err_set(err, ERR_USAGE,
-			       "%s: --replay is for recorded workflows (WfFormat, .json); leave it out", plan->file);
+		return err_set(err, ERR_USAGE, "%s: --replay is for recorded workflows (WfFormat, .json); leave it out",
+			       plan->file);
 	r = yaml_file_read(text->data, text->len, options, plan, ret, err);
 	if (r == 0)
 		r = plan_resolve(plan, options->limits->max_body, ret, NULL, err);

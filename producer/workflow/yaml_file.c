@@ -137,8 +137,7 @@ static const char *next_top(void *data)
 static int check_top(const struct yaml_node *root, struct err *err)
 {
 	if (root->kind != YAML_MAP)
-		return yaml_error(err, root, "a workflow file is a map with `jobs`; this is %s",
-				  yaml_describe(root));
+		return yaml_error(err, root, "a workflow file is a map with `jobs`; this is %s", yaml_describe(root));
 	for (size_t i = 0; i < root->count; i++) {
 		struct yaml_node at = *root->items[i];
 		size_t next = 0;
@@ -175,7 +174,7 @@ static int read_jobs(const struct reader *reader, const struct yaml_node *root, 
 int yaml_file_read(const char *text, size_t len, const struct workflow_options *options, struct plan *plan,
 		   struct workflow *ret, struct err *err)
 {
-	CLEANUP(yaml_freep) struct yaml_node *root = NULL;
+	CLEANUP(yaml_node_freep) struct yaml_node *root = NULL;
 	CLEANUP(sets_release) struct sets sets = {0};
 	struct reader reader = {.plan = plan, .sets = &sets, .limits = options->limits};
 	int r;

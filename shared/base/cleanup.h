@@ -10,7 +10,7 @@
 
 /* The pointer, and the variable forgets it: for handing a local over. */
 #define TAKE_PTR(pointer)                                                                                              \
-	({                                                                                                             \
+	__extension__({                                                                                                \
 		__typeof__(pointer) taken_ = (pointer);                                                                \
 		(pointer) = NULL;                                                                                      \
 		taken_;                                                                                                \

@@ -43,7 +43,9 @@ struct config_item {
 
 /* Fills the settings from their defaults, from the YAML file `file` (NULL: what FLOTILLA_CONFIG names; none: no file)
  * and from the environment; what options have set already stays. An empty environment variable counts as unset.
- * ERR_INPUT names file and line (or the variable) and what is wrong: an unknown key, a wrong type, out of range. */
+ * ERR_INPUT names file and line (or the variable) and what is wrong: an unknown key, a wrong type, out of range. The
+ * worker's keys may stand in the file of a program that has no such setting. A list of texts in the file is taken for
+ * TEXT with commas between them. */
 int config_load(struct config_item *items, size_t count, const char *file, struct err *err);
 
 /* Takes a value from an option, called `name` ("--pool") in errors: ERR_USAGE. */

@@ -19,7 +19,7 @@
 enum yaml_kind { YAML_SCALAR, YAML_SEQ, YAML_MAP };
 
 /* A node. The children of a map stand in the order of the file, each with its own key. Everything is the root's:
- * yaml_free(root) frees it. */
+ * yaml_node_free(root) frees it. */
 struct yaml_node {
 	enum yaml_kind kind;
 	int line;         /* from 1 */
@@ -38,17 +38,17 @@ struct yaml_node {
 };
 
 /* Reads the file `path`; "-" is standard input, called <stdin>. On success `*ret` is the root, the caller's to
- * yaml_free(); an empty file is a plain empty scalar (null). ERR_INPUT with "FILE:LINE: ..." for bad YAML,
+ * yaml_node_free(); an empty file is a plain empty scalar (null). ERR_INPUT with "FILE:LINE: ..." for bad YAML,
  * ERR_NOT_FOUND where there is no such file, ERR_INPUT where it cannot be read. */
 int yaml_load(const char *path, struct yaml_node **ret, struct err *err);
 
 /* The same of text in memory, called `name` in errors. */
 int yaml_parse(const char *text, size_t len, const char *name, struct yaml_node **ret, struct err *err);
 
-/* Frees a tree by its root; NULL is fine. */
-void yaml_free(struct yaml_node *root);
-/* For CLEANUP(yaml_freep) struct yaml_node *root = NULL. */
-void yaml_freep(struct yaml_node **root);
+/* Frees a tree by its root; NULL is fine. (libyaml itself exports a yaml_free.) */
+void yaml_node_free(struct yaml_node *root);
+/* For CLEANUP(yaml_node_freep) struct yaml_node *root = NULL. */
+void yaml_node_freep(struct yaml_node **root);
 
 /* The child of a map with that key, or NULL (also where `map` is NULL or no map). */
 struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);

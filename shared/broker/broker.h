@@ -71,6 +71,7 @@ struct broker_message {
 	const char *content_type, *content_encoding, *message_id, *reply_to, *correlation_id, *type;
 	size_t correlation_len;
 	int returned;           /* x-flotilla-returned, 0 where there is none */
+	const char *dead_queue; /* x-first-death-queue: the queue it was dead-lettered from; NULL where there is none */
 	const void *properties; /* all of them, for broker_publish's `like` */
 };
 
@@ -91,15 +92,21 @@ int broker_fd(const struct broker *broker);
  * socket. */
 int broker_next(struct broker *broker, struct broker_event *ret, struct err *err);
 
-/* Sends without waiting for the answer, which comes as an event. 0 or ERR_SERVICE. */
+/* Send without waiting for the answer, which comes as an event. 0 or ERR_SERVICE. What is sent here or published may
+ * wait in a buffer, so that many go out as one, until broker_next says BROKER_NOTHING or broker_flush is called: one of
+ * them must follow before the caller sleeps. */
 int broker_qos(struct broker *broker, uint16_t channel, uint16_t prefetch, struct err *err);
 int broker_consume(struct broker *broker, uint16_t channel, const char *queue, const char *consumer_tag,
 		   struct err *err);
 int broker_cancel(struct broker *broker, uint16_t channel, const char *consumer_tag, struct err *err);
 int broker_ack(struct broker *broker, uint16_t channel, uint64_t tag, bool multiple, struct err *err);
 
-/* --- publishing ----------------------------------------------------------------------------------------------------
- */
+/* Sends what the socket takes of the buffer now; never waits. 0 or ERR_SERVICE. */
+int broker_flush(struct broker *broker, struct err *err);
+/* The bytes that are still in the buffer: while there are any, watch the socket for writing as well. */
+size_t broker_unsent(const struct broker *broker);
+
+/* --- publishing --------------------------------------------------------------------------------------------------- */
 
 struct broker_header {
 	const char *key;
@@ -107,7 +114,10 @@ struct broker_header {
 	int64_t number;
 };
 
-/* A message to publish. Persistent and mandatory, always. All borrowed for the call. */
+/* A message to publish. Persistent and mandatory, always. All borrowed for the call. With `like`, what would make the
+ * broker expire it, refuse it or send it elsewhere too is kept under another name: the properties expiration and
+ * user_id as the headers x-flotilla-expiration and x-flotilla-user-id, the headers CC and BCC as x-flotilla-cc and
+ * -bcc. */
 struct broker_out {
 	const char *exchange, *routing_key; /* "" is the default exchange */
 	const void *body;
@@ -116,11 +126,12 @@ struct broker_out {
 	size_t correlation_len;
 	const struct broker_header *headers; /* set, replacing those of `like` */
 	size_t header_count;
-	const void
-		*like; /* start from these properties and headers (broker_message.properties, or a copy); NULL: none */
+	/* Start from these properties and headers (broker_message.properties, or a copy); NULL: none. */
+	const void *like;
 };
 
-/* Publishes; may block where the broker pushes back. The channel's publish count, and so the tag, goes up by one. */
+/* Publishes; may block where the broker pushes back. The channel's publish count, and so the tag, goes up by one. 0 or
+ * ERR_SERVICE; ERR_INPUT where a name is longer than 255 bytes or the headers longer than a frame: nothing was sent. */
 int broker_publish(struct broker *broker, uint16_t channel, const struct broker_out *out, struct err *err);
 
 /* A copy of a message's properties that outlives it; broker_properties_free frees it (NULL is fine). */

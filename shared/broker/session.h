@@ -65,6 +65,9 @@ int session_lost(struct broker *broker, struct err *err, const char *doing, cons
 int session_alive(const struct broker *broker, struct err *err);
 /* Sends a method without waiting for an answer. */
 int session_send(struct broker *broker, uint16_t channel, amqp_method_number_t id, void *decoded, struct err *err);
+/* Sends a message: mandatory, with the properties as they are. */
+int session_publish(struct broker *broker, uint16_t channel, amqp_basic_publish_t *method,
+		    const amqp_basic_properties_t *properties, const void *body, size_t body_len, struct err *err);
 /* Before an operation of the library that writes: sends all of `out`, waiting at most the time limit. */
 int session_settle(struct broker *broker, struct err *err);
 /* The library's last answer on the channel, as one of ours. A channel that the broker closed is opened again.
@@ -81,9 +84,6 @@ int frame_properties(struct buf *out, const amqp_basic_properties_t *properties)
 
 /* A copy of the library's bytes, cut to fit, NUL-terminated. */
 void bytes_to_text(char *text, size_t size, amqp_bytes_t bytes);
-static inline amqp_bytes_t text_bytes(const char *text)
-{
-	return text ? amqp_cstring_bytes(text) : amqp_empty_bytes;
-}
+static inline amqp_bytes_t text_bytes(const char *text) { return text ? amqp_cstring_bytes(text) : amqp_empty_bytes; }
 
 #endif

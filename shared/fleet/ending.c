@@ -61,9 +61,9 @@ static void on_keep(void *data, const struct store_reply *reply)
 	struct telling *t = data;
 	int64_t keep_s = store_reply_nil(reply) ? 86400 : store_reply_int(reply);
 	char ms[24];
-	const struct store_arg args[] = {STORE_TEXT("release"), STORE_TEXT(t->id), STORE_TEXT(ms)};
 
 	snprintf(ms, sizeof ms, "%" PRId64, keep_s * 1000 + 60000);
+	const struct store_arg args[] = {STORE_TEXT("release"), STORE_TEXT(t->id), STORE_TEXT(ms)};
 	store_script(t->fleet->store, "dedup", t->dedup, NULL, args, 3, on_released, t);
 }
 

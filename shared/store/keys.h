@@ -24,6 +24,7 @@
 	X(KEY_REPLIES, "replies", ":replies", "", FLEET)                                                               \
 	X(KEY_STATS, "stats", ":stats", "", FLEET)                                                                     \
 	X(KEY_WORKERS, "workers", ":workers", "", FLEET)                                                               \
+	X(KEY_IDLE, "idle", ":idle:", "", RUN)                                                                        \
 	X(KEY_WORKER, "worker", ":worker:", "", ID)                                                                    \
 	X(KEY_CARETAKER, "caretaker", ":caretaker", "", FLEET)                                                         \
 	X(KEY_SCHEMA, "schema", ":schema", "", FLEET)                                                                  \

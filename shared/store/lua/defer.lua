@@ -11,6 +11,7 @@ if v[1] ~= 'queued' then return {'none', v[1]} end
 local refusals = tonumber(v[3]) or 0
 local since = tonumber(v[4]) or now
 local delay = math.min(5000, 50 * 2 ^ math.min(refusals, 10))
+if now - since < 10000 then delay = math.min(delay, 10000 - (now - since)) end
 redis.call('HSET', job, 'refusals', refusals + 1, 'refused_at', since)
 redis.call('ZADD', scheduled, now + delay, id)
 redis.call('ZREM', outbox, id)

@@ -1,4 +1,4 @@
-#!lua flags=allow-oom
+#!lua flags=no-writes
 -- What others are told of an end: to those that joined the job, and to those that asked for a reply.
 local job, result, asked = unpack(KEYS)
 local id, run, events = unpack(ARGV)

@@ -1,0 +1,56 @@
+# bash completion for flotilla
+
+_flotilla() {
+	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
+	local common="--amqp --redis --prefix --config --help"
+	local options
+	COMPREPLY=()
+
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		mapfile -t COMPREPLY < <(compgen -W "submit run status ls wait result logs cancel retry why workers stats top \
+			doctor broker graph import version --help" -- "$current")
+		return
+	fi
+	case $previous in
+	--priority)
+		mapfile -t COMPREPLY < <(compgen -W "high normal low" -- "$current")
+		return
+		;;
+	--state)
+		mapfile -t COMPREPLY < <(compgen -W "waiting scheduled queued running succeeded failed cancelled skipped expired" \
+			-- "$current")
+		return
+		;;
+	--to)
+		mapfile -t COMPREPLY < <(compgen -W "yaml" -- "$current")
+		return
+		;;
+	--config)
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		return
+		;;
+	esac
+	case $command in
+	submit)
+		options="--args --id --pool --priority --after --dedup --reuse --retries --backoff --timeout --delay --expires --keep \
+			--env --run --label --wait --"
+		;;
+	run) options="--name --set --replay --detach --json" ;;
+	status | workers | stats) options="--json" ;;
+	ls) options="--state --run --pool --limit --json" ;;
+	wait) options="--any --timeout --unknown-ok" ;;
+	logs) options="--follow" ;;
+	cancel) options="--run" ;;
+	retry) options="--run --failed" ;;
+	doctor) options="--repair" ;;
+	broker) options="apply --pool" ;;
+	graph) options="--dot" ;;
+	import) options="--to" ;;
+	*) options= ;;
+	esac
+	case $command:$current in
+	run:[!-]* | graph:[!-]* | import:[!-]* | run: | graph: | import:) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+	*) mapfile -t COMPREPLY < <(compgen -W "$options $common" -- "$current") ;;
+	esac
+}
+complete -o filenames -F _flotilla flotilla

@@ -1,0 +1,15 @@
+# bash completion for flotillad
+
+_flotillad() {
+	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+	case $previous in
+	--handlers | --config) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+	--work-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+	--log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$current") ;;
+	*)
+		mapfile -t COMPREPLY < <(compgen -W "--pool --slots --name --handlers --work-dir --allow-exec --metrics --lease --grace \
+			--aging --max-lost --keep-dirs --retry-services --log-format --amqp --redis --prefix --config --help" -- "$current")
+		;;
+	esac
+}
+complete -o filenames -F _flotillad flotillad

@@ -1,0 +1,329 @@
+/* An attempt under way, from its claim to its settling. Its lease is renewed until the outcome is stored. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "worker.h"
+
+#define BACKOFF_MS 1000
+#define BACKOFF_MAX_MS 300000
+#define RESULTS_MAX (1 << 20)
+#define EARLY_ACK_MS 1000 /* a job that runs longer is acknowledged on the strength of its claim */
+
+static struct log_job about(const struct item *item)
+{
+	return (struct log_job){item->id, item->job.run, item->attempt_no};
+}
+
+/* --- settle --- */
+
+static void on_settled(void *data, const struct store_reply *reply)
+{
+	struct item *item = data;
+	struct worker *worker = item->worker;
+	struct log_job job = about(item);
+
+	DL_DELETE(worker->running, item);
+	if (store_reply_error(reply))
+		log_line(LOG_LEVEL_ERROR, &job, "settling: %s", store_reply_error(reply));
+	else if (strcmp(store_text_at(reply, 0), "stale") == 0)
+		log_line(LOG_LEVEL_WARN, &job, "its outcome came too late: the lease had been lost");
+	fleet_follow(worker->fleet, item->id, item->job.run, reply);
+	acks_item_durable(item);
+	item_free(item);
+	if (worker->draining)
+		drain_look(worker);
+}
+
+static int64_t retries_of(const struct item *item)
+{
+	int64_t retries = item->job.retries;
+
+	if (retries < 0)
+		retries = executor_retries(item->worker->executor, item->job.task);
+	return retries < 0 ? 0 : retries;
+}
+
+static void free_slot(struct item *item)
+{
+	if (item->slot)
+		item->worker->running_count--;
+	item->slot = false;
+	item->worker->dirty = true;
+}
+
+static void settle(struct item *item, const struct outcome *outcome)
+{
+	int64_t retries = retries_of(item);
+	int64_t base = item->job.backoff_ms >= 0 ? item->job.backoff_ms : BACKOFF_MS;
+	int64_t max = item->job.backoff_max_ms >= 0 ? item->job.backoff_max_ms : BACKOFF_MAX_MS;
+	bool again = !outcome->succeeded && job_reason_retried(outcome->reason) && item->failures < retries;
+	char exit_code[16] = "", delay[24] = "", count[24];
+
+	if (outcome->exit_code >= 0)
+		snprintf(exit_code, sizeof exit_code, "%d", outcome->exit_code);
+	if (again)
+		snprintf(delay, sizeof delay, "%" PRId64, backoff_ms(base, max, (unsigned)item->failures));
+	snprintf(count, sizeof count, "%" PRId64, retries);
+	const struct store_arg args[] = {
+		STORE_TEXT(item->token),
+		STORE_TEXT(outcome->succeeded ? "succeeded" : "failed"),
+		STORE_TEXT(job_reason_name(outcome->reason)),
+		STORE_TEXT(outcome->error ? outcome->error : ""),
+		STORE_TEXT(exit_code),
+		STORE_TEXT(outcome->result && strcmp(outcome->result, "null") != 0 ? outcome->result : ""),
+		STORE_BYTES(outcome->output ? outcome->output : "", outcome->output_len),
+		STORE_TEXT(count),
+		STORE_TEXT(delay),
+		STORE_TEXT(item->dir ? item->dir : ""),
+	};
+	item->state = ITEM_SETTLING;
+	free_slot(item);
+	store_script(item->worker->store, "settle", item->id, item->job.run, args, sizeof args / sizeof *args,
+		     on_settled, item);
+}
+
+void attempt_settle_refused(struct item *item, enum job_reason reason, const char *error)
+{
+	const struct outcome outcome = {.reason = reason, .error = error, .exit_code = -1};
+	settle(item, &outcome);
+}
+
+/* --- what the executor says --- */
+
+static void report(struct item *item, const char *dir, const char *progress, const char *tail, size_t len)
+{
+	const struct store_arg args[] = {STORE_TEXT(item->token), STORE_TEXT(dir), STORE_TEXT(progress),
+					 STORE_BYTES(tail, len)};
+	store_script(item->worker->store, "report", item->id, item->job.run, args, 4, NULL, NULL);
+}
+
+static void on_started(void *data, const char *dir)
+{
+	struct item *item = data;
+
+	free(item->dir);
+	item->dir = xstrdup(dir);
+}
+
+static void on_output(void *data, const char *tail, size_t len) { report(data, "", "", tail, len); }
+static void on_progress(void *data, const char *text) { report(data, "", text, "", 0); }
+
+/* A drained worker's job was handed back, a lost one belongs to somebody else: nothing is settled. */
+static void forget(struct item *item)
+{
+	struct worker *worker = item->worker;
+
+	free_slot(item);
+	DL_DELETE(worker->running, item);
+	acks_item_durable(item);
+	item_free(item);
+	if (worker->draining)
+		drain_look(worker);
+}
+
+static void on_ended(void *data, const struct outcome *outcome)
+{
+	struct item *item = data;
+	struct log_job job = about(item);
+
+	item->attempt = NULL;
+	if (item->lost) {
+		forget(item);
+		return;
+	}
+	if (item->handing && !outcome->succeeded) {
+		free_slot(item);
+		drain_hand_back(item);
+		return;
+	}
+	if (!outcome->succeeded && log_enabled(LOG_LEVEL_INFO))
+		log_line(LOG_LEVEL_INFO, &job, "failed, %s: %s", job_reason_name(outcome->reason),
+			 outcome->error ? outcome->error : "");
+	settle(item, outcome);
+}
+
+static const struct exec_callbacks callbacks = {on_started, on_output, on_progress, on_ended};
+
+/* --- begin --- */
+
+/* The results of the predecessors, gathered one by one up to a bound. */
+struct gathering {
+	struct item *item;
+	struct buf results, missing;
+	size_t open;
+};
+
+struct wanted {
+	struct gathering *gathering;
+	size_t index;
+};
+
+static void start_exec(struct item *item, const char *results, const char *missing)
+{
+	struct worker *worker = item->worker;
+	struct err err;
+	struct exec_request request = {.job = &item->job,
+				       .attempt = item->attempt_no,
+				       .results = results,
+				       .results_missing = missing,
+				       .callbacks = &callbacks,
+				       .data = item};
+	struct attempt *attempt = NULL;
+
+	if (item->lost) {
+		forget(item);
+		return;
+	}
+	if (item->handing) {
+		free_slot(item);
+		drain_hand_back(item);
+		return;
+	}
+	if (exec_start(worker->executor, &request, &attempt, &err) < 0) {
+		attempt_settle_refused(item, JOB_REASON_ERROR, err.text);
+		return;
+	}
+	if (!attempt)
+		return; /* it has ended, and the item may be gone */
+	item->attempt = attempt;
+	if (item->dir)
+		report(item, item->dir, "", "", 0);
+	if (item->stopped)
+		exec_stop(attempt, EXEC_STOP_CANCEL);
+}
+
+static void gathered(struct gathering *g)
+{
+	if (--g->open > 0)
+		return;
+	buf_adds(&g->results, g->results.len ? "}" : "{}");
+	buf_adds(&g->missing, g->missing.len ? "]" : "[]");
+	start_exec(g->item, g->results.data, g->missing.data);
+	buf_release(&g->results);
+	buf_release(&g->missing);
+	free(g);
+}
+
+static void on_result(void *data, const struct store_reply *reply)
+{
+	struct wanted *wanted = data;
+	struct gathering *g = wanted->gathering;
+	const char *id = g->item->job.after[wanted->index].id;
+	size_t len;
+	const char *value = store_reply_text(reply, &len);
+
+	free(wanted);
+	if (g->results.len + len > RESULTS_MAX)
+		buf_addf(&g->missing, "%c\"%s\"", g->missing.len ? ',' : '[', id);
+	else
+		buf_addf(&g->results, "%c\"%s\":%s", g->results.len ? ',' : '{', id,
+			 store_reply_nil(reply) ? "null" : value);
+	gathered(g);
+}
+
+void attempt_begin(struct item *item)
+{
+	struct worker *worker = item->worker;
+	struct gathering *g;
+
+	if (item->job.after_count == 0 || !executor_wants_results(worker->executor, item->job.task)) {
+		start_exec(item, NULL, NULL);
+		return;
+	}
+	g = xcalloc(1, sizeof *g);
+	g->item = item;
+	g->open = 1;
+	for (size_t i = 0; i < item->job.after_count; i++) {
+		struct wanted *wanted = xmalloc(sizeof *wanted);
+		*wanted = (struct wanted){g, i};
+		g->open++;
+		store_format(worker->store, on_result, wanted, "GET %k", KEY_RESULT, item->job.after[i].id);
+	}
+	gathered(g);
+}
+
+/* --- leases and cancel --- */
+
+static void stop_for_cancel(struct item *item)
+{
+	if (item->stopped || item->state != ITEM_RUNNING)
+		return;
+	item->stopped = true;
+	if (item->attempt)
+		exec_stop(item->attempt, EXEC_STOP_CANCEL);
+}
+
+void attempt_cancel(struct worker *worker, const char *id)
+{
+	struct item *item;
+	DL_FOREACH(worker->running, item)
+		if (strcmp(item->id, id) == 0)
+			stop_for_cancel(item);
+}
+
+/* A renewal is answered behind the item's back: it is found again by its token. */
+struct renewal {
+	struct worker *worker;
+	char token[WORKER_TOKEN];
+};
+
+static struct item *find(struct worker *worker, const char *token)
+{
+	struct item *item;
+	DL_FOREACH(worker->running, item)
+		if (strcmp(item->token, token) == 0)
+			return item;
+	return NULL;
+}
+
+static void on_renewed(void *data, const struct store_reply *reply)
+{
+	struct renewal *renewal = data;
+	struct item *item = find(renewal->worker, renewal->token);
+
+	free(renewal);
+	if (!item || item->state != ITEM_RUNNING)
+		return;
+	if (strcmp(store_text_at(reply, 0), "stale") == 0) {
+		struct log_job job = about(item);
+		log_line(LOG_LEVEL_WARN, &job, "its lease was lost to another worker: killing it");
+		item->lost = true;
+		if (item->attempt)
+			exec_stop(item->attempt, EXEC_STOP_KILL);
+	} else if (store_text_at(reply, 1)[0]) {
+		stop_for_cancel(item);
+	}
+}
+
+void attempt_renew_all(struct worker *worker)
+{
+	struct item *item;
+
+	DL_FOREACH(worker->running, item)
+	{
+		struct renewal *renewal;
+		const struct store_arg args[] = {STORE_TEXT(item->token), STORE_TEXT(worker->lease_text)};
+		if (item->state != ITEM_RUNNING || item->lost)
+			continue;
+		renewal = xmalloc(sizeof *renewal);
+		renewal->worker = worker;
+		memcpy(renewal->token, item->token, WORKER_TOKEN);
+		store_script(worker->store, "renew", item->id, item->job.run, args, 2, on_renewed, renewal);
+	}
+}
+
+/* Long jobs hold neither prefetch nor the broker's patience: their claim stands, the lease brings them back. */
+void attempt_tick(struct worker *worker)
+{
+	int64_t before = clock_mono_ms() - EARLY_ACK_MS;
+	struct item *item;
+
+	DL_FOREACH(worker->running, item)
+		if (item->state == ITEM_RUNNING && item->tag && item->since <= before)
+			acks_item_durable(item);
+}

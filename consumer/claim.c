@@ -1,0 +1,284 @@
+/* Claiming: the one place where it is decided that a job runs here. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "worker.h"
+
+#define UNKNOWN_MS 10000 /* for so long a task that nobody knows is offered around */
+
+static void take_slot(struct item *item, bool instant)
+{
+	item->state = ITEM_CLAIMING;
+	item->slot = !instant;
+	if (item->slot)
+		item->worker->running_count++;
+	if (!item->token[0])
+		random_hex(item->token, (WORKER_TOKEN - 1) / 2);
+}
+
+static void give_slot_back(struct item *item)
+{
+	if (item->slot)
+		item->worker->running_count--;
+	item->slot = false;
+	item->worker->dirty = true;
+}
+
+/* Whatever it was, it is not for us to run (any more): the delivery has served. */
+static void drop(struct item *item)
+{
+	give_slot_back(item);
+	acks_item_durable(item);
+	item_free(item);
+}
+
+static void claimed(struct item *item, const struct store_reply *reply)
+{
+	struct worker *worker = item->worker;
+	size_t len;
+	const char *spec = store_reply_text(store_reply_at(reply, 3), &len);
+	struct err err;
+
+	item->state = ITEM_RUNNING;
+	item->since = clock_mono_ms();
+	item->attempt_no = store_int_at(reply, 1);
+	item->failures = store_int_at(reply, 5);
+	worker->intake.started++;
+	DL_APPEND(worker->running, item);
+	if (!item->decoded) {
+		if (job_decode_spec(&item->job, spec, len, item->id, worker->options.pool, store_text_at(reply, 4),
+				    &worker->limits, &err) < 0) {
+			attempt_settle_refused(item, JOB_REASON_ERROR, err.text);
+			return;
+		}
+		item->decoded = true;
+	}
+	attempt_begin(item);
+}
+
+/* --- a task that this worker has no handler for --- */
+
+struct peers {
+	struct item *item;
+	char *task;
+	size_t open;
+	bool known;
+};
+
+static void on_refused(void *data, const struct store_reply *reply)
+{
+	struct item *item = data;
+
+	fleet_follow(item->worker->fleet, item->id, NULL, reply);
+	drop(item);
+}
+
+static void refuse(struct item *item, const char *task)
+{
+	struct worker *worker = item->worker;
+	enum exec_knows knows = executor_knows(worker->executor, task);
+	char error[400];
+	const char *reason =
+		job_reason_name(knows == EXEC_NOT_ALLOWED ? JOB_REASON_NOT_ALLOWED : JOB_REASON_UNKNOWN_TASK);
+	struct store_arg args[2];
+
+	if (knows == EXEC_NOT_ALLOWED)
+		snprintf(error, sizeof error,
+			 "no worker of pool %s may run %.200s: one has to be started with --allow-exec",
+			 worker->options.pool, task);
+	else
+		snprintf(error, sizeof error, "no worker of pool %s has a handler for the task \"%.200s\"",
+			 worker->options.pool, task);
+	args[0] = STORE_TEXT(reason);
+	args[1] = STORE_TEXT(error);
+	store_script(worker->store, "refuse", item->id, NULL, args, 2, on_refused, item);
+}
+
+static void peers_done(struct peers *peers)
+{
+	if (--peers->open > 0)
+		return;
+	if (peers->known)
+		drop(peers->item);
+	else
+		refuse(peers->item, peers->task);
+	free(peers->task);
+	free(peers);
+}
+
+static bool lists(const char *tasks, const char *task)
+{
+	size_t len = strlen(task);
+
+	for (const char *at = tasks; (at = strstr(at, task)) != NULL; at += len)
+		if ((at == tasks || at[-1] == ',') && (at[len] == ',' || at[len] == '\0'))
+			return true;
+	return false;
+}
+
+static void on_peer(void *data, const struct store_reply *reply)
+{
+	struct peers *peers = data;
+
+	if (strcmp(store_text_at(reply, 0), peers->item->worker->options.pool) == 0 &&
+	    lists(store_text_at(reply, 1), peers->task))
+		peers->known = true;
+	peers_done(peers);
+}
+
+static void on_peers(void *data, const struct store_reply *reply)
+{
+	struct peers *peers = data;
+	struct store *store = peers->item->worker->store;
+
+	peers->open = 1;
+	for (size_t i = 0; i < store_reply_count(reply); i++) {
+		peers->open++;
+		store_format(store, on_peer, peers, "HMGET %k pool tasks", KEY_WORKER, store_text_at(reply, i));
+	}
+	peers_done(peers);
+}
+
+static void on_deferred(void *data, const struct store_reply *reply)
+{
+	struct peers *peers = data;
+	bool long_enough = strcmp(store_text_at(reply, 0), "deferred") == 0 && store_int_at(reply, 1) >= UNKNOWN_MS;
+
+	if (long_enough) {
+		store_format(peers->item->worker->store, on_peers, peers, "ZRANGE %k 0 -1", KEY_WORKERS, "");
+		return;
+	}
+	drop(peers->item);
+	free(peers->task);
+	free(peers);
+}
+
+static void unknown(struct item *item, const char *task)
+{
+	struct peers *peers = xcalloc(1, sizeof *peers);
+
+	peers->item = item;
+	peers->task = xstrdup(task);
+	give_slot_back(item);
+	store_script(item->worker->store, "defer", item->id, NULL, NULL, 0, on_deferred, peers);
+}
+
+/* --- the answers --- */
+
+static void on_owed_elsewhere(void *data, const struct store_reply *reply)
+{
+	struct item *item = data;
+
+	fleet_follow(item->worker->fleet, item->id, NULL, reply);
+	drop(item);
+}
+
+static void on_claim(void *data, const struct store_reply *reply)
+{
+	struct item *item = data;
+	struct worker *worker = item->worker;
+	const char *word = store_text_at(reply, 0);
+
+	if (strcmp(word, "claimed") == 0) {
+		claimed(item, reply);
+	} else if (strcmp(word, "unknown") == 0) {
+		unknown(item, store_text_at(reply, 1));
+	} else if (strcmp(word, "pool") == 0) {
+		/* an invitation that lay in another pool's queue: it is owed to its own */
+		store_script(worker->store, "owe", item->id, NULL, NULL, 0, on_owed_elsewhere, item);
+	} else {
+		if (store_reply_error(reply))
+			log_error("claim of %s: %s", item->id, store_reply_error(reply));
+		fleet_follow(worker->fleet, item->id, NULL, reply); /* it may have expired here */
+		drop(item);
+	}
+}
+
+void claim_item(struct item *item)
+{
+	struct worker *worker = item->worker;
+	struct store_arg args[6];
+	bool instant = item->decoded && executor_instant(worker->executor, item->job.task);
+
+	take_slot(item, instant);
+	args[0] = STORE_TEXT(item->token);
+	args[1] = STORE_TEXT(worker->options.name);
+	args[2] = STORE_TEXT(worker->lease_text);
+	args[3] = STORE_TEXT(worker->options.pool);
+	args[4] = STORE_TEXT(worker->tasks);
+	args[5] = STORE_TEXT(item->decoded ? "0" : "1");
+	store_script(worker->store, "claim", item->id, item->decoded ? item->job.run : NULL, args, 6, on_claim, item);
+}
+
+/* --- admit and claim in one --- */
+
+static void on_admitted(void *data, const struct fleet_admission *admission)
+{
+	struct item *item = data;
+
+	(void)admission;
+	schedule_hold(item);
+}
+
+static void on_start(void *data, const struct store_reply *reply)
+{
+	struct item *item = data;
+
+	if (strcmp(store_text_at(reply, 0), "claimed") == 0) {
+		claimed(item, reply);
+		return;
+	}
+	/* known already, whatever became of it: the slower way finds out */
+	give_slot_back(item);
+	item->state = ITEM_ADMITTING;
+	item->token[0] = '\0';
+	fleet_admit(item->worker->fleet, &item->job, false, on_admitted, item);
+}
+
+static bool simple(const struct item *item)
+{
+	const struct job *job = &item->job;
+	const struct worker *worker = item->worker;
+
+	return job->after_count == 0 && !job->dedup && job->delay_ms < 0 && job->run_at < 0 && job->expires_at < 0 &&
+	       strcmp(job->pool, worker->options.pool) == 0 &&
+	       strcmp(job->priority, worker->levels[item->level].name) == 0 &&
+	       executor_knows(worker->executor, job->task) == EXEC_KNOWN;
+}
+
+bool claim_start(struct item *item)
+{
+	struct worker *worker = item->worker;
+	const struct job *job = &item->job;
+	struct fleet_admit_text text = {.labels_buf = BUF_INIT, .reply_buf = BUF_INIT};
+	bool instant = executor_instant(worker->executor, job->task);
+
+	if (worker->draining || !store_up(worker->store) || store_full(worker->store) || !simple(item) ||
+	    schedule_held(worker) > 0 || (!instant && schedule_free_slots(worker) == 0))
+		return false;
+	take_slot(item, instant);
+	worker->starts++;
+	fleet_admit_args(job, &text);
+	const struct store_arg args[] = {
+		STORE_TEXT(job->task),
+		STORE_TEXT(job->pool),
+		STORE_TEXT(job->priority),
+		STORE_BYTES(job->spec, job->spec_len),
+		text.keep,
+		text.retries,
+		text.labels,
+		text.reply,
+		text.encoding,
+		STORE_TEXT(item->token),
+		STORE_TEXT(worker->options.name),
+		STORE_TEXT(worker->lease_text),
+	};
+	store_script(worker->store, "start", item->id, job->run, args, sizeof args / sizeof *args, on_start, item);
+	fleet_admit_release(&text);
+	return true;
+}

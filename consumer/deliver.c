@@ -1,0 +1,183 @@
+/* One delivery: an invitation (the body is an id), a job (decoded, admitted), or no job (to PREFIX.rejected, with the reason). */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "job/reply.h"
+#include "worker.h"
+
+/* --- what is no job --- */
+
+struct rejection {
+	struct worker *worker;
+	uint64_t generation, tag;
+	size_t open; /* publications not confirmed yet */
+};
+
+static void on_rejected(void *data, enum publish_outcome outcome)
+{
+	struct rejection *rejection = data;
+
+	/* dropped: the delivery stays unacknowledged and comes again. A reply queue that is gone harms nobody. */
+	if (outcome == PUBLISH_DROPPED)
+		rejection->tag = 0;
+	if (--rejection->open > 0)
+		return;
+	acks_tag(rejection->worker, rejection->generation, rejection->tag);
+	free(rejection);
+}
+
+static void answer_rejected(struct rejection *rejection, const struct broker_message *message, const char *reason)
+{
+	struct worker *worker = rejection->worker;
+	const char *type = message->content_type;
+	bool json = type ? strncmp(type, "application/json", 16) == 0
+			 : message->body_len > 0 && message->body[strspn(message->body, " \t\r\n")] == '{';
+	struct job_message partial = {.body = message->body,
+				      .body_len = message->body_len,
+				      .content_type = message->content_type,
+				      .content_encoding = message->content_encoding,
+				      .message_id = message->message_id};
+	char *id = job_guess_id(&partial);
+	struct buf body = BUF_INIT;
+
+	job_reply_rejected(id, reason, json ? JOB_JSON : JOB_MSGPACK, &body);
+	const struct broker_out out = {.exchange = "",
+				       .routing_key = message->reply_to,
+				       .body = body.data,
+				       .body_len = body.len,
+				       .type = "flotilla.reply",
+				       .content_type = json ? "application/json" : "application/msgpack",
+				       .correlation_id = message->correlation_id,
+				       .correlation_len = message->correlation_len};
+	rejection->open++;
+	publisher_send(worker->publisher, &out, on_rejected, rejection);
+	buf_release(&body);
+	free(id);
+}
+
+void reject(struct worker *worker, const struct broker_event *event, const char *from, const char *reason)
+{
+	const struct broker_message *message = &event->message;
+	struct rejection *rejection = xcalloc(1, sizeof *rejection);
+	char queue[TOPOLOGY_NAME_MAX];
+	const struct broker_header headers[] = {{"x-flotilla-reason", reason, 0}, {"x-flotilla-from", from, 0}};
+	struct broker_out out = {.exchange = "", .routing_key = queue};
+
+	log_warn("a message of %s is no job, and lies in %s.rejected: %s", from, worker->options.prefix, reason);
+	*rejection = (struct rejection){worker, worker->intake.generation, event->tag, 1};
+	topology_rejected(queue, worker->options.prefix);
+	out.body = message->body;
+	out.body_len = message->body_len;
+	out.headers = headers;
+	out.header_count = 2;
+	out.like = broker_properties_copy(message->properties);
+	if (message->reply_to && message->reply_to[0] && !topology_owns(worker->options.prefix, message->reply_to))
+		answer_rejected(rejection, message, reason);
+	publisher_send(worker->publisher, &out, on_rejected, rejection);
+}
+
+/* --- what the broker gave up on --- */
+
+void deliver_returned(struct worker *worker, const struct broker_event *event)
+{
+	const struct broker_message *message = &event->message;
+	const struct broker_header header = {"x-flotilla-returned", NULL, message->returned + 1};
+	struct rejection *rejection;
+	struct broker_out out = {.exchange = "", .headers = &header, .header_count = 1};
+
+	if (message->returned + 1 >= 3 || !message->dead_queue) {
+		reject(worker, event, message->dead_queue ? message->dead_queue : "returned",
+		       "the broker gave up on it three times");
+		return;
+	}
+	rejection = xcalloc(1, sizeof *rejection);
+	*rejection = (struct rejection){worker, worker->intake.generation, event->tag, 1};
+	out.routing_key = message->dead_queue;
+	out.body = message->body;
+	out.body_len = message->body_len;
+	out.like = broker_properties_copy(message->properties);
+	publisher_send(worker->publisher, &out, on_rejected, rejection);
+}
+
+/* --- a job --- */
+
+/* Whether the queue it came by is the one where it is to run; else it is owed an invitation there. */
+static bool at_home(const struct item *item)
+{
+	const struct worker *worker = item->worker;
+	return strcmp(item->job.pool, worker->options.pool) == 0 &&
+	       strcmp(item->job.priority, worker->levels[item->level].name) == 0;
+}
+
+static void on_admitted(void *data, const struct fleet_admission *admission)
+{
+	struct item *item = data;
+
+	if (admission->error)
+		log_error("admission of %s: %s", item->id, admission->error);
+	if (strcmp(admission->state, "queued") == 0 && at_home(item) && item->job.after_count == 0) {
+		schedule_hold(item);
+		return;
+	}
+	acks_item_durable(item);
+	item_free(item);
+}
+
+static void admit(struct item *item)
+{
+	item->state = ITEM_ADMITTING;
+	if (claim_start(item))
+		return;
+	fleet_admit(item->worker->fleet, &item->job, !at_home(item), on_admitted, item);
+}
+
+static void deliver_invitation(struct worker *worker, size_t level, const struct broker_event *event)
+{
+	const struct broker_message *message = &event->message;
+	CLEANUP(freep) char *id = xmemdup0(message->body, message->body_len);
+
+	if (!job_id_valid(message->body, message->body_len)) {
+		reject(worker, event, worker->levels[level].queue,
+		       "a flotilla.invite whose body is no job id; only the fleet sends these");
+		return;
+	}
+	schedule_hold(item_new(worker, level, worker->intake.generation, event->tag, id));
+}
+
+void deliver(struct worker *worker, size_t level, const struct broker_event *event)
+{
+	const struct broker_message *m = &event->message;
+	const struct job_message message = {
+		.body = m->body,
+		.body_len = m->body_len,
+		.content_type = m->content_type,
+		.content_encoding = m->content_encoding,
+		.message_id = m->message_id,
+		.reply_to = m->reply_to,
+		.correlation_id = m->correlation_id,
+		.correlation_len = m->correlation_len,
+		.pool = worker->options.pool,
+		.priority = worker->levels[level].name,
+	};
+	struct item *item;
+	struct err err;
+
+	if (m->type && strcmp(m->type, "flotilla.invite") == 0) {
+		deliver_invitation(worker, level, event);
+		return;
+	}
+	item = item_new(worker, level, worker->intake.generation, event->tag, NULL);
+	if (job_decode(&item->job, &message, &worker->limits, &err) < 0) {
+		item_free(item);
+		reject(worker, event, worker->levels[level].queue, err.text);
+		return;
+	}
+	item->decoded = true;
+	if (!item->job.id)
+		job_make_id(&item->job);
+	item->id = xstrdup(item->job.id);
+	admit(item);
+}

@@ -1,0 +1,107 @@
+/* SIGTERM: takes no more, lets running jobs end for the grace period, hands the rest back, exits 0. A second one, or SIGINT twice:
+ * at once. What was held and not begun goes back to the queue with the session. */
+#include <string.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "worker.h"
+
+#define LEAVE_MS 5000 /* to say good-bye to services that may be away */
+
+static void stop_loop(struct worker *worker)
+{
+	if (worker->finished)
+		return;
+	worker->finished = true;
+	uv_stop(worker->loop);
+}
+
+static void on_left(void *data, const struct store_reply *reply)
+{
+	(void)reply;
+	stop_loop(data);
+}
+
+static void on_leave_late(uv_timer_t *timer) { stop_loop(timer->data); }
+
+static void leave(struct worker *worker)
+{
+	caretaker_stop(worker);
+	presence_leave(worker, on_left);
+	uv_timer_start(&worker->grace_timer, on_leave_late, LEAVE_MS, 0);
+}
+
+/* Once nothing runs and nothing is on its way, there is nothing left but to leave. */
+void drain_look(struct worker *worker)
+{
+	if (!worker->running && fleet_busy(worker->fleet) == 0 && publisher_pending(worker->publisher) == 0)
+		leave(worker);
+	else if (!worker->running)
+		uv_timer_start(&worker->grace_timer, on_leave_late, LEAVE_MS, 0);
+}
+
+/* --- handing back what still runs --- */
+
+static void on_handed_back(void *data, const struct store_reply *reply)
+{
+	struct item *item = data;
+	struct worker *worker = item->worker;
+	struct log_job job = {item->id, item->job.run, item->attempt_no};
+
+	log_line(LOG_LEVEL_INFO, &job, "handed back: the worker stops");
+	fleet_follow(worker->fleet, item->id, item->job.run, reply);
+	DL_DELETE(worker->running, item);
+	acks_item_durable(item);
+	item_free(item);
+	drain_look(worker);
+}
+
+void drain_hand_back(struct item *item)
+{
+	const struct store_arg args[] = {STORE_TEXT(item->token)};
+
+	item->state = ITEM_SETTLING;
+	store_script(item->worker->store, "handback", item->id, item->job.run, args, 1, on_handed_back, item);
+}
+
+/* The process dies before the job is queued again, so that two attempts do not overlap. */
+static void hand_back(struct worker *worker)
+{
+	struct item *item, *next;
+
+	DL_FOREACH_SAFE(worker->running, item, next)
+	{
+		if (item->state != ITEM_RUNNING || item->lost || item->handing)
+			continue;
+		item->handing = true;
+		if (item->attempt)
+			exec_stop(item->attempt, EXEC_STOP_KILL);
+	}
+}
+
+static void on_grace_over(uv_timer_t *timer)
+{
+	struct worker *worker = timer->data;
+
+	log_info("the grace period is over");
+	hand_back(worker);
+	uv_timer_start(&worker->grace_timer, on_leave_late, LEAVE_MS, 0);
+}
+
+void drain_begin(struct worker *worker, int signal)
+{
+	worker->signals++;
+	if (worker->draining) {
+		log_info("stopping at once");
+		hand_back(worker);
+		uv_timer_start(&worker->grace_timer, on_leave_late, 2000, 0);
+		return;
+	}
+	worker->draining = true;
+	log_info("%s: takes no more jobs, waits up to %lld ms for %zu that run", signal == SIGINT ? "SIGINT" : "SIGTERM",
+		 (long long)worker->options.grace_ms, worker->running_count);
+	intake_stop_consuming(worker);
+	uv_timer_start(&worker->grace_timer, on_grace_over, (uint64_t)worker->options.grace_ms, 0);
+	drain_look(worker);
+}

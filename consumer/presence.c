@@ -1,0 +1,157 @@
+/* The worker's record in Redis, four times a second; and what that answer is for: when jobs are held here that no slot can
+ * start soon, and another worker of the pool is idle, they go back to the queue for it. Consuming stops first, so that they
+ * do not come back here. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "worker.h"
+
+#define PRESENCE_MS 250
+#define HELD_MS 300		     /* a job held for less may be about to start */
+#define HELD_MAX_MS (10 * 60 * 1000) /* handed back at the latest */
+
+/* --- handing back --- */
+
+static void on_handed(void *data, enum publish_outcome outcome)
+{
+	struct item *item = data;
+
+	if (outcome != PUBLISH_DROPPED)
+		acks_item(item);
+	item_free(item);
+}
+
+static void on_owed(void *data, const struct store_reply *reply)
+{
+	struct item *item = data;
+	struct worker *worker = item->worker;
+
+	if (strcmp(store_text_at(reply, 0), "queued") == 0) {
+		publisher_invite(worker->publisher, item->id, store_text_at(reply, 1), store_text_at(reply, 2),
+				 on_handed, item);
+		return;
+	}
+	acks_item_durable(item); /* it has gone its way without this message */
+	item_free(item);
+}
+
+void handback_held(struct item *item)
+{
+	schedule_unhold(item);
+	item->state = ITEM_SETTLING;
+	store_script(item->worker->store, "owe", item->id, item->decoded ? item->job.run : NULL, NULL, 0, on_owed, item);
+}
+
+static size_t hand_back_older(struct worker *worker, int64_t than, size_t most)
+{
+	size_t done = 0;
+
+	for (size_t i = 0; i < worker->level_count; i++)
+		while (done < most && worker->levels[i].held && worker->levels[i].held->since <= than) {
+			handback_held(worker->levels[i].held);
+			done++;
+		}
+	return done;
+}
+
+static void share(struct worker *worker, size_t idle_others)
+{
+	int64_t now = clock_mono_ms();
+	size_t held = schedule_held(worker);
+	size_t handed;
+
+	if (worker->draining)
+		return;
+	if (schedule_free_slots(worker) > 0 || idle_others == 0 || !publisher_up(worker->publisher)) {
+		worker->yielding = worker->yielding && held > 0 && schedule_free_slots(worker) == 0 && idle_others > 0;
+		hand_back_older(worker, now - HELD_MAX_MS, held);
+		return;
+	}
+	if (held == 0)
+		return;
+	handed = hand_back_older(worker, now - HELD_MS, 4 * idle_others);
+	if (handed > 0 && !worker->yielding) {
+		worker->yielding = true;
+		intake_stop_consuming(worker);
+	}
+}
+
+/* --- the record --- */
+
+static void on_presence(void *data, const struct store_reply *reply)
+{
+	share(data, store_reply_count(store_reply_at(reply, 1)));
+}
+
+struct numbers {
+	char slots[24], running[24], held[24], pid[24], lease[24], free[24], keep[24], prefetch[24];
+};
+
+static void write_number(char *text, int64_t value) { snprintf(text, 24, "%" PRId64, value); }
+
+static void beat(uv_timer_t *timer)
+{
+	struct worker *worker = timer->data;
+	const struct worker_options *o = &worker->options;
+	struct numbers n;
+	size_t held = schedule_held(worker), free = schedule_free_slots(worker);
+	char host[256] = "";
+
+	if (!store_up(worker->store) || worker->finished || worker->draining)
+		return;
+	gethostname(host, sizeof host - 1);
+	write_number(n.slots, o->slots);
+	write_number(n.running, (int64_t)worker->running_count);
+	write_number(n.held, (int64_t)held);
+	write_number(n.pid, getpid());
+	write_number(n.lease, o->lease_ms);
+	write_number(n.keep, o->lease_ms * 10);
+	write_number(n.free, held == 0 && intake_consuming(worker) ? (int64_t)free : 0);
+	write_number(n.prefetch, worker->levels[0].prefetch);
+	const struct store_arg args[] = {
+		STORE_TEXT(intake_consuming(worker) ? "1" : "0"),
+		STORE_TEXT(n.free),
+		STORE_TEXT(n.keep),
+		STORE_TEXT("pool"),
+		STORE_TEXT(o->pool),
+		STORE_TEXT("slots"),
+		STORE_TEXT(n.slots),
+		STORE_TEXT("running"),
+		STORE_TEXT(n.running),
+		STORE_TEXT("held"),
+		STORE_TEXT(n.held),
+		STORE_TEXT("prefetch"),
+		STORE_TEXT(n.prefetch),
+		STORE_TEXT("host"),
+		STORE_TEXT(host),
+		STORE_TEXT("pid"),
+		STORE_TEXT(n.pid),
+		STORE_TEXT("lease_ms"),
+		STORE_TEXT(n.lease),
+		STORE_TEXT("version"),
+		STORE_TEXT(worker->version),
+		STORE_TEXT("tasks"),
+		STORE_TEXT(executor_tasks(worker->executor)),
+	};
+	store_script(worker->store, "presence", o->name, o->pool, args, sizeof args / sizeof *args, on_presence, worker);
+}
+
+void presence_start(struct worker *worker)
+{
+	uv_timer_init(worker->loop, &worker->presence_timer);
+	worker->presence_timer.data = worker;
+	uv_timer_start(&worker->presence_timer, beat, 0, PRESENCE_MS);
+}
+
+void presence_leave(struct worker *worker, store_done *done)
+{
+	const struct store_arg args[] = {STORE_TEXT("")};
+
+	uv_timer_stop(&worker->presence_timer);
+	store_script(worker->store, "leave", worker->options.name, worker->options.pool, args, 1, done, worker);
+}

@@ -1,0 +1,114 @@
+#include <poll.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "broker/topology.h"
+#include "unrouted.h"
+
+#define LIMIT_MS 5000
+
+struct rescue {
+	struct broker *broker;
+	const char *prefix, *pool;
+	int64_t left;		    /* messages not seen yet */
+	uint64_t tags[1024]; /* delivery tags by publish number */
+	uint64_t published;
+	size_t open;
+	struct err err;
+};
+
+/* Routing keys are POOL.PRIORITY. */
+static bool ours(const struct rescue *r, const char *routing_key)
+{
+	size_t len = strlen(r->pool);
+	return strncmp(routing_key, r->pool, len) == 0 && routing_key[len] == '.';
+}
+
+static int move(struct rescue *r, const struct broker_event *event)
+{
+	const struct broker_message *m = &event->message;
+	struct broker_out out = {.exchange = "", .body = m->body, .body_len = m->body_len, .like = m->properties};
+	struct buf queue = BUF_INIT;
+	int result;
+
+	buf_addf(&queue, "%s.%s", r->prefix, m->routing_key);
+	out.routing_key = queue.data;
+	result = broker_publish(r->broker, 2, &out, &r->err);
+	buf_release(&queue);
+	r->tags[r->published++ % 1024] = event->tag;
+	r->open++;
+	return result;
+}
+
+static int on_confirm(struct rescue *r, const struct broker_event *event, uint64_t *confirmed)
+{
+	uint64_t from = event->multiple ? *confirmed + 1 : event->tag;
+
+	for (uint64_t tag = from; tag <= event->tag; tag++) {
+		uint64_t *delivery = &r->tags[(tag - 1) % 1024];
+		if (*delivery == 0)
+			continue; /* confirmed alone before */
+		r->open--;
+		if (broker_ack(r->broker, 1, *delivery, false, &r->err) < 0)
+			return r->err.code;
+		*delivery = 0;
+	}
+	if (event->tag > *confirmed)
+		*confirmed = event->tag;
+	return 0;
+}
+
+static int step(struct rescue *r, const struct broker_event *event, uint64_t *confirmed)
+{
+	switch (event->kind) {
+	case BROKER_DELIVERY:
+		r->left--;
+		return ours(r, event->message.routing_key) ? move(r, event) : 0;
+	case BROKER_ACK: return on_confirm(r, event, confirmed);
+	case BROKER_CHANNEL_CLOSED:
+	case BROKER_CANCELLED: return err_set(&r->err, ERR_SERVICE, "%s", event->text);
+	default: return 0;
+	}
+}
+
+static int work(struct rescue *r, const char *queue)
+{
+	int64_t until = clock_mono_ms() + LIMIT_MS;
+	uint64_t confirmed = 0;
+	struct broker_event event;
+	uint16_t window = r->left < 1000 ? (uint16_t)r->left : 1000;
+
+	if (broker_qos(r->broker, 1, window, &r->err) < 0 ||
+	    broker_consume(r->broker, 1, queue, "unrouted", &r->err) < 0)
+		return r->err.code;
+	while ((r->left > 0 || r->open > 0) && clock_mono_ms() < until) {
+		if (broker_next(r->broker, &event, &r->err) < 0)
+			return r->err.code;
+		if (event.kind == BROKER_NOTHING) {
+			struct pollfd fd = {.fd = broker_fd(r->broker), .events = POLLIN};
+			poll(&fd, 1, 100);
+		} else if (step(r, &event, &confirmed) < 0) {
+			return r->err.code;
+		}
+	}
+	return 0;
+}
+
+void unrouted_rescue(const struct broker_options *options, const char *prefix, const char *pool)
+{
+	struct rescue r = {.prefix = prefix, .pool = pool};
+	char queue[TOPOLOGY_NAME_MAX];
+	int64_t consumers;
+
+	topology_unrouted(queue, prefix);
+	if (broker_open(options, &r.broker, &r.err) < 0)
+		return;
+	if (broker_channel(r.broker, 1, &r.err) == 0 && broker_channel(r.broker, 2, &r.err) == 0 &&
+	    broker_confirm_select(r.broker, 2, &r.err) == 0 &&
+	    broker_queue_depth(r.broker, 1, queue, &r.left, &consumers, &r.err) == 0 && r.left > 0 &&
+	    work(&r, queue) < 0)
+		log_debug("unrouted: %s", r.err.text);
+	broker_close(r.broker, true);
+}

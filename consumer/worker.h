@@ -1,0 +1,204 @@
+/* The worker: what its files share. One loop, one struct; each part below is one file.
+ *
+ *   intake.c     the session with the broker: connect, consume by priority, adapt prefetch, recover
+ *   acks.c       which deliveries may be acknowledged, and doing it in ranges
+ *   deliver.c    a delivery: an invitation, a job (admit), or no job (reject)
+ *   schedule.c   which held job starts next: priority, aging, slots
+ *   claim.c      claim, or admit and claim in one; what to do with each answer
+ *   attempt.c    an attempt under way: start, leases, reports, cancel, settle
+ *   presence.c   the worker's record, and whether others are idle while jobs are held here
+ *   caretaker.c  what dead processes left undone
+ *   drain.c      SIGTERM
+ */
+#ifndef FLOTILLA_CONSUMER_WORKER_H
+#define FLOTILLA_CONSUMER_WORKER_H
+
+#include <uthash.h>
+#include <uv.h>
+
+#include "broker/broker.h"
+#include "broker/publisher.h"
+#include "broker/topology.h"
+#include "exec/exec.h"
+#include "fleet/fleet.h"
+#include "job/job.h"
+#include "store/store.h"
+
+#define WORKER_LEVELS 16
+#define WORKER_TOKEN 33
+
+struct worker_options {
+	char *amqp_url, *redis_url, *prefix;
+	char *pool, *name, *handlers, *work_dir, *log_format, *priorities;
+	int64_t slots, lease_ms, grace_ms, aging_ms, max_lost, keep_dirs_ms, retry_services_ms, max_body;
+	bool allow_exec, verbose;
+};
+
+struct worker;
+
+/* A job here: brought by a delivery, held, claimed, running, settled. */
+enum item_state { ITEM_ADMITTING, ITEM_HELD, ITEM_CLAIMING, ITEM_RUNNING, ITEM_SETTLING };
+
+struct item {
+	struct item *prev, *next; /* of worker.running, or of its level's held */
+	struct worker *worker;
+	enum item_state state;
+	size_t level;
+	uint64_t generation, tag; /* of the delivery; tag 0: none (any more) */
+	struct job job;		  /* zeroed for an invitation until the claim has brought the spec */
+	bool decoded;
+	char *id;
+	int64_t since; /* monotonic ms: held, then running, since */
+	/* of the attempt */
+	char token[WORKER_TOKEN];
+	char number[24];
+	int64_t attempt_no, failures;
+	bool slot, stopped, lost, handing; /* handing: it is killed, to be handed back */
+	char *dir;
+	struct attempt *attempt;
+};
+
+enum consume_state { CONSUME_OFF, CONSUME_ASKED, CONSUME_ON };
+
+struct level {
+	const char *name;
+	char queue[TOPOLOGY_NAME_MAX];
+	struct item *held; /* utlist, oldest first */
+	size_t held_count;
+	enum consume_state consume;
+	uint16_t prefetch;
+	char tag[40], old_tag[40]; /* old: being cancelled */
+	int64_t asked_at;	   /* an answer of the broker is awaited since; 0: none */
+};
+
+/* acks.c: deliveries of the present channel by tag; tags are handed out in order, so a ring serves. */
+struct acks {
+	uint64_t generation, first, next; /* [first, next) are outstanding */
+	unsigned char *state;		  /* ring */
+	size_t size;
+	uint64_t *done; /* tags finished since the last flush */
+	size_t done_count, done_size;
+};
+
+/* A delivery whose outcome Redis has answered but may not have on disk yet (appendfsync not always). */
+struct late_ack {
+	struct late_ack *next;
+	uint64_t generation, tag;
+	int64_t due;
+};
+
+struct intake {
+	struct broker *broker;
+	uv_poll_t *poll;
+	bool connecting, polling, more;
+	uint64_t generation;
+	unsigned tries;
+	int64_t next_try, down_since;
+	struct acks acks;
+	struct late_ack *late, *late_last;
+	int64_t started; /* jobs begun since the last look, for the prefetch */
+	int64_t looked_at;
+	double rate; /* jobs begun a second */
+	unsigned tags;
+};
+
+struct worker {
+	struct worker_options options;
+	struct job_limits limits;
+	const char *priority_names[WORKER_LEVELS];
+	uv_loop_t *loop;
+	struct store *store;
+	struct publisher *publisher;
+	struct fleet *fleet;
+	struct executor *executor;
+	struct store_listener *listener;
+	struct level levels[WORKER_LEVELS];
+	size_t level_count;
+	struct intake intake;
+	struct item *running; /* claimed and not settled */
+	size_t running_count;	/* slots taken */
+	size_t items;		/* all there are */
+	unsigned starts;	/* for aging: every tenth */
+	char *tasks;		/* ",exec,noop," for the claim */
+	char lease_text[24], version[32];
+	uv_prepare_t prepare;
+	uv_check_t check;
+	uv_idle_t idle;
+	uv_timer_t tick, lease_timer, presence_timer, caretaker_timer, grace_timer;
+	uv_signal_t sigterm, sigint;
+	bool dirty;    /* the schedule is to be looked at in this turn */
+	bool yielding; /* consuming stopped: others are idle, what is held goes to them */
+	bool draining, finished;
+	int signals, exit_code;
+	int64_t store_down_since, publisher_down_since;
+	struct caretaker *caretaker;
+};
+
+/* intake.c */
+void intake_start(struct worker *worker);
+void intake_tick(struct worker *worker); /* every 100 ms */
+void intake_stop_consuming(struct worker *worker);
+void intake_close(struct worker *worker);
+void intake_lost(struct worker *worker, const struct err *err);
+void intake_read_more(struct worker *worker);
+bool intake_consuming(const struct worker *worker);
+
+/* acks.c */
+void acks_reset(struct acks *acks, uint64_t generation);
+void acks_release(struct acks *acks);
+void acks_delivered(struct acks *acks, uint64_t tag);
+/* Marks an item's delivery as finished, and forgets it in the item. Nothing where its channel is gone. */
+void acks_item(struct item *item);
+/* Like acks_item, once what Redis answered is on disk. */
+void acks_item_durable(struct item *item);
+void acks_tag(struct worker *worker, uint64_t generation, uint64_t tag);
+void acks_tick(struct worker *worker);
+/* Sends what can be acknowledged; once a turn. */
+void acks_flush(struct worker *worker);
+
+/* deliver.c */
+void deliver(struct worker *worker, size_t level, const struct broker_event *event);
+void deliver_returned(struct worker *worker, const struct broker_event *event);
+/* Publishes a message to PREFIX.rejected with the reason, answers its reply_to, then acknowledges it. */
+void reject(struct worker *worker, const struct broker_event *event, const char *from, const char *reason);
+
+/* schedule.c */
+struct item *item_new(struct worker *worker, size_t level, uint64_t generation, uint64_t tag, const char *id);
+void item_free(struct item *item);
+void schedule_hold(struct item *item);
+void schedule_unhold(struct item *item);
+void schedule_run(struct worker *worker);
+size_t schedule_held(const struct worker *worker);
+size_t schedule_free_slots(const struct worker *worker);
+
+/* claim.c */
+void claim_item(struct item *item);
+/* admit and claim in one, for a job that can start at once; false where it has to be admitted first. */
+bool claim_start(struct item *item);
+
+/* attempt.c */
+void attempt_begin(struct item *item); /* claimed: run it */
+void attempt_settle_refused(struct item *item, enum job_reason reason, const char *error);
+void attempt_renew_all(struct worker *worker);
+void attempt_cancel(struct worker *worker, const char *id);
+void attempt_tick(struct worker *worker);
+
+/* presence.c */
+void presence_start(struct worker *worker);
+void presence_leave(struct worker *worker, store_done *done);
+void handback_held(struct item *item);
+
+/* caretaker.c */
+void caretaker_start(struct worker *worker);
+void caretaker_stop(struct worker *worker);
+
+/* drain.c */
+void drain_begin(struct worker *worker, int signal);
+void drain_look(struct worker *worker);
+void drain_hand_back(struct item *item);
+
+/* worker.c */
+int worker_run(const struct worker_options *options);
+void worker_fail(struct worker *worker, int exit_code);
+
+#endif

@@ -1,0 +1,156 @@
+#include "broker/publication.h"
+
+#include <stdalign.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "broker/topology.h"
+
+static size_t text_size(const char *text) { return text ? strlen(text) + 1 : 0; }
+
+static const char *put_text(char **at, const char *text)
+{
+	const char *copy = *at;
+	if (!text)
+		return NULL;
+	memcpy(*at, text, strlen(text) + 1);
+	*at += strlen(text) + 1;
+	return copy;
+}
+
+static const void *put_bytes(char **at, const void *bytes, size_t len)
+{
+	const char *copy = *at;
+	if (len)
+		memcpy(*at, bytes, len);
+	*at += len;
+	return copy;
+}
+
+static struct publication *blank(enum publication_kind kind, size_t size)
+{
+	struct publication *p = xmalloc(sizeof *p + size);
+	memset(p, 0, sizeof *p);
+	p->kind = kind;
+	return p;
+}
+
+static size_t message_size(const struct broker_out *out)
+{
+	size_t size = text_size(out->exchange) + text_size(out->routing_key) + text_size(out->content_type) +
+		      text_size(out->message_id) + text_size(out->type) + out->body_len + out->correlation_len;
+	for (size_t i = 0; i < out->header_count; i++)
+		size += sizeof *out->headers + text_size(out->headers[i].key) + text_size(out->headers[i].text);
+	return size;
+}
+
+_Static_assert(offsetof(struct publication, bytes) % alignof(struct broker_header) == 0, "headers begin at `bytes`");
+
+struct publication *publication_message(const struct broker_out *out)
+{
+	struct publication *p = blank(PUBLICATION_MESSAGE, message_size(out));
+	struct broker_header *headers = (struct broker_header *)(void *)p->bytes;
+	char *at = p->bytes + out->header_count * sizeof *headers;
+
+	p->out = *out;
+	p->out.headers = headers;
+	for (size_t i = 0; i < out->header_count; i++) {
+		headers[i].number = out->headers[i].number;
+		headers[i].key = put_text(&at, out->headers[i].key);
+		headers[i].text = put_text(&at, out->headers[i].text);
+	}
+	p->out.exchange = put_text(&at, out->exchange);
+	p->out.routing_key = put_text(&at, out->routing_key);
+	p->out.content_type = put_text(&at, out->content_type);
+	p->out.message_id = put_text(&at, out->message_id);
+	p->out.type = put_text(&at, out->type);
+	if (out->correlation_id)
+		p->out.correlation_id = put_bytes(&at, out->correlation_id, out->correlation_len);
+	p->out.body = put_bytes(&at, out->body, out->body_len);
+	return p;
+}
+
+struct publication *publication_invite(const char *prefix, const char *id, const char *pool, const char *priority)
+{
+	char queue[TOPOLOGY_NAME_MAX];
+	struct publication *p;
+	char *at;
+
+	topology_queue(queue, prefix, pool, priority);
+	p = blank(PUBLICATION_INVITE, text_size(queue) + text_size(id) + text_size(pool) + text_size(priority));
+	at = p->bytes;
+	p->queue = put_text(&at, queue);
+	p->pool = put_text(&at, pool);
+	p->priority = put_text(&at, priority);
+	p->out = (struct broker_out){
+		.exchange = "",
+		.routing_key = p->queue,
+		.type = "flotilla.invite",
+		.body_len = strlen(id),
+		.body = put_text(&at, id),
+	};
+	return p;
+}
+
+struct publication *publication_depth(const char *queue)
+{
+	struct publication *p = blank(PUBLICATION_DEPTH, text_size(queue));
+	char *at = p->bytes;
+	p->queue = put_text(&at, queue);
+	p->messages = -2;
+	return p;
+}
+
+void publication_free(struct publication *publication)
+{
+	if (!publication)
+		return;
+	broker_properties_free((void *)publication->out.like);
+	free(publication);
+}
+
+void publication_append(struct publication_list *list, struct publication *publication)
+{
+	publication->next = NULL;
+	if (list->last)
+		list->last->next = publication;
+	else
+		list->first = publication;
+	list->last = publication;
+	list->count++;
+}
+
+struct publication *publication_take(struct publication_list *list)
+{
+	struct publication *p = list->first;
+	if (!p)
+		return NULL;
+	list->first = p->next;
+	if (!list->first)
+		list->last = NULL;
+	list->count--;
+	p->next = NULL;
+	return p;
+}
+
+void publication_append_all(struct publication_list *list, struct publication_list *other)
+{
+	if (!other->first)
+		return;
+	if (list->last)
+		list->last->next = other->first;
+	else
+		list->first = other->first;
+	list->last = other->last;
+	list->count += other->count;
+	*other = (struct publication_list){0};
+}
+
+void publication_prepend_all(struct publication_list *list, struct publication_list *other)
+{
+	publication_append_all(other, list);
+	*list = *other;
+	*other = (struct publication_list){0};
+}

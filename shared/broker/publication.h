@@ -1,0 +1,43 @@
+/* What was handed to the publisher: a message, an invitation or a question, in one piece of memory. */
+#ifndef FLOTILLA_BROKER_PUBLICATION_H
+#define FLOTILLA_BROKER_PUBLICATION_H
+
+#include "broker/publisher.h"
+
+enum publication_kind { PUBLICATION_MESSAGE, PUBLICATION_INVITE, PUBLICATION_DEPTH };
+
+struct publication {
+	struct publication *next;
+	enum publication_kind kind;
+	publish_done *done;
+	publisher_depth_done *depth_done;
+	void *data;
+	enum publish_outcome outcome;
+	int64_t messages, consumers;
+	bool returned;       /* the broker sent it back; its ack is to come */
+	bool declared_again; /* an invitation's queue was declared once more */
+	const char *queue;   /* invitation, question */
+	const char *pool, *priority;
+	struct broker_out out; /* points into `bytes`; owns `like` */
+	char bytes[];
+};
+
+/* Each is the caller's to publication_free. */
+struct publication *publication_message(const struct broker_out *out);
+struct publication *publication_invite(const char *prefix, const char *id, const char *pool, const char *priority);
+struct publication *publication_depth(const char *queue);
+void publication_free(struct publication *publication);
+
+/* A queue of publications; {0} is empty. */
+struct publication_list {
+	struct publication *first, *last;
+	size_t count;
+};
+
+void publication_append(struct publication_list *list, struct publication *publication);
+struct publication *publication_take(struct publication_list *list); /* the first, or NULL */
+/* Puts all of `other` behind or before what `list` has; `other` is empty then. */
+void publication_append_all(struct publication_list *list, struct publication_list *other);
+void publication_prepend_all(struct publication_list *list, struct publication_list *other);
+
+#endif

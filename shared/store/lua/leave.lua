@@ -1,0 +1,10 @@
+#!lua flags=allow-oom
+-- A worker goes, or is found gone (`since`: only if its last sign of life is not newer).
+local workers, worker, idle = unpack(KEYS)
+local name, pool, events, since = unpack(ARGV)
+local at = redis.call('ZSCORE', workers, name)
+if since ~= '' and at and tonumber(at) > tonumber(since) then return {'lives'} end
+redis.call('ZREM', workers, name)
+redis.call('ZREM', idle, name)
+redis.call('DEL', worker)
+return {'ok'}

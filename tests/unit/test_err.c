@@ -1,0 +1,45 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "base/err.h"
+
+Test(err, words_and_classes)
+{
+	struct err err;
+
+	cr_expect(err_set(&err, ERR_INPUT, "field %d", 7) == ERR_INPUT);
+	cr_expect(err_prefix(&err, "line %d", 3) == ERR_INPUT);
+	cr_expect_str_eq(err.text, "line 3: field 7");
+	cr_expect_str_eq(err_name(ERR_SERVICE), "ERR_SERVICE");
+	cr_expect(err_class(ERR_SERVICE) == ERR_RETRY);
+	cr_expect(err_class(ERR_INPUT) == ERR_BAD);
+	cr_expect(err_class(12345) == ERR_FATAL);
+	cr_expect_str_eq(err_name(12345), "ERR_UNKNOWN");
+}
+
+Test(err, exit_codes)
+{
+	cr_expect(err_exit_code(ERR_USAGE) == 2);
+	cr_expect(err_exit_code(ERR_INPUT) == 2);
+	cr_expect(err_exit_code(ERR_REFUSED) == 2);
+	cr_expect(err_exit_code(ERR_SERVICE) == 3);
+	cr_expect(err_exit_code(ERR_NOT_FOUND) == 4);
+	cr_expect(err_exit_code(ERR_TIMEOUT) == 124);
+	cr_expect(err_exit_code(ERR_NOMEM) == 1);
+}
+
+Test(err, long_text_is_cut)
+{
+	struct err err;
+	char text[1024];
+
+	memset(text, 'x', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	err_set(&err, ERR_INPUT, "%s", text);
+	cr_expect(strlen(err.text) == sizeof err.text - 1);
+	err_prefix(&err, "%s", text);
+	cr_expect(strlen(err.text) == sizeof err.text - 1);
+	err_prefix(&err, "here");
+	cr_expect(strncmp(err.text, "here: xxx", 9) == 0);
+	cr_expect(strlen(err.text) == sizeof err.text - 1);
+}
