@@ -7,7 +7,7 @@
 #   make V=1                              shows the whole commands
 # A new file in one of the directories below is taken up by itself.
 
-VERSION := 0.1.0
+VERSION := $(shell sed -n 's/^\#define FLOTILLA_VERSION "\(.*\)"/\1/p' shared/include/flotilla/version.h)
 PREFIX ?= /usr/local
 DESTDIR ?=
 SANITIZER ?=
@@ -42,7 +42,6 @@ public_headers := $(wildcard shared/include/flotilla/*.h)
 worker_sources := $(wildcard consumer/*.c) $(wildcard consumer/exec/*.c)
 command_sources := $(wildcard producer/*.c) $(wildcard producer/workflow/*.c)
 runner_sources := $(wildcard consumer/runner/*.c)
-example_plugins := $(wildcard consumer/runner/examples/*.c)
 
 support_sources := $(wildcard tests/support/*.c)
 unit_sources := $(wildcard tests/unit/test_*.c)
@@ -74,7 +73,6 @@ test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(test_programs_sources))
 test_plugins := $(patsubst tests/%.c,$(BUILD)/tests/%.so,$(test_plugins_sources))
 fuzzers := $(patsubst tests/%.c,$(BUILD)/%,$(fuzz_sources))
 benches := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_sources))
-plugins := $(patsubst consumer/runner/examples/%.c,$(BUILD)/plugins/%.so,$(example_plugins))
 
 # --- the libraries that are needed ---------------------------------------------------------------------------------
 
@@ -155,7 +153,7 @@ parallel = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(she
 .PHONY: all deps demo test run-tests unit integration clients lint layers format fuzz run-fuzzers bench coverage install \
 	uninstall clean help ci FORCE
 
-all: $(static_library) $(shared_library) $(programs) $(plugins)
+all: $(static_library) $(shared_library) $(programs)
 
 help:
 	@printf '%s\n' \
@@ -191,7 +189,7 @@ test:
 run-tests: test-programs
 	@tests/run $(BUILD) unit integration clients
 
-unit: $(unit_tests) $(test_programs) $(test_plugins)
+unit: $(unit_tests) $(test_programs) $(test_plugins) $(filter %/flotilla-runner,$(programs))
 	@tests/run $(BUILD) unit
 
 integration: test-programs
@@ -308,11 +306,6 @@ $(BUILD)/bin/flotillad: $(worker_objects) $(static_library)
 $(BUILD)/bin/flotilla-runner: $(runner_objects) $(static_library)
 	$(call link_program,-rdynamic $(static_library) $(library_libs) -ldl)
 
-$(BUILD)/plugins/%.so: consumer/runner/examples/%.c $(BUILD)/flags
-	$(call say,LD,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(compile_flags) -shared $(link_flags) -o $@ $<
-
 parts := $(BUILD)/libsupport.a $(BUILD)/libworker.a $(BUILD)/libcommand.a $(BUILD)/librunner.a $(static_library)
 link_parts = -Wl,--start-group $(parts) -Wl,--end-group $(library_libs)
 
@@ -338,6 +331,7 @@ $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(parts)
 # --- installation --------------------------------------------------------------------------------------------------
 
 bindir := $(DESTDIR)$(PREFIX)/bin
+libexecdir := $(DESTDIR)$(PREFIX)/libexec/flotilla
 libdir := $(DESTDIR)$(PREFIX)/lib
 includedir := $(DESTDIR)$(PREFIX)/include/flotilla
 mandir := $(DESTDIR)$(PREFIX)/share/man
@@ -350,7 +344,9 @@ $(pkgconfig_file): flotilla.pc.in $(BUILD)/flags Makefile
 install: all $(pkgconfig_file)
 	$(call say,INST,$(DESTDIR)$(PREFIX))
 	$(Q)install -d $(bindir) $(libdir)/pkgconfig $(includedir) $(mandir)/man1 $(mandir)/man8 $(bashdir) $(zshdir)
-	$(Q)$(if $(programs),install -m 755 $(programs) $(bindir))
+	$(Q)install -d $(libexecdir)
+	$(Q)install -m 755 $(filter-out %/flotilla-runner,$(programs)) $(bindir)
+	$(Q)install -m 755 $(filter %/flotilla-runner,$(programs)) $(libexecdir)
 	$(Q)install -m 644 $(static_library) $(libdir)
 	$(Q)install -m 755 $(shared_library) $(libdir)
 	$(Q)ln -sf libflotilla.so.0 $(libdir)/libflotilla.so
@@ -364,11 +360,11 @@ install: all $(pkgconfig_file)
 
 uninstall:
 	$(call say,RM,$(DESTDIR)$(PREFIX))
-	$(Q)rm -f $(bindir)/flotilla $(bindir)/flotillad $(bindir)/flotilla-runner
+	$(Q)rm -f $(bindir)/flotilla $(bindir)/flotillad $(libexecdir)/flotilla-runner
 	$(Q)rm -f $(libdir)/libflotilla.a $(libdir)/libflotilla.so $(libdir)/libflotilla.so.0 $(libdir)/pkgconfig/flotilla.pc
 	$(Q)rm -f $(patsubst shared/include/flotilla/%,$(includedir)/%,$(public_headers))
 	$(Q)rm -f $(mandir)/man1/flotilla.1 $(mandir)/man8/flotillad.8
 	$(Q)rm -f $(bashdir)/flotilla $(bashdir)/flotillad $(zshdir)/_flotilla
-	$(Q)rmdir $(includedir) 2>/dev/null || true
+	$(Q)rmdir $(includedir) $(libexecdir) 2>/dev/null || true
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

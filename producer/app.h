@@ -48,7 +48,8 @@ struct app {
 	size_t rest_count;
 };
 
-/* --- values of options --------------------------------------------------------------------------------------------- */
+/* --- values of options ---------------------------------------------------------------------------------------------
+ */
 
 /* Texts that are borrowed, such as those of an option that may be repeated. */
 struct texts {

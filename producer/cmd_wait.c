@@ -48,7 +48,8 @@ static int wait_for(struct session *session, struct app *app, const struct follo
 	if (r == 0)
 		r = follow_exit(&follow);
 	else if (r == ERR_TIMEOUT)
-		err_set(err, ERR_TIMEOUT, "%zu of %zu jobs have not ended in time", follow.count - follow.ended, follow.count);
+		err_set(err, ERR_TIMEOUT, "%zu of %zu jobs have not ended in time", follow.count - follow.ended,
+			follow.count);
 	follow_release(&follow);
 	return r;
 }
@@ -69,7 +70,8 @@ const struct command command_wait = {
 	.name = "wait",
 	.args = "ID...",
 	.help = "wait until jobs have ended",
-	.more = "Prints a line `ID STATE` as each ends. Exit: 0 all succeeded, 1 one did not, 4 nobody knows an id, 124 timeout.",
+	.more = "Prints a line `ID STATE` as each ends. Exit: 0 all succeeded, 1 one did not, 4 nobody knows an id, "
+		"124 timeout.",
 	.options = options_,
 	.take = take,
 	.options_size = sizeof(struct options),

@@ -128,6 +128,18 @@ static bool is_over(void *data)
 	return follow->ended == follow->count;
 }
 
+/* Answers still to come would find the jobs gone. */
+static bool is_quiet(void *data)
+{
+	const struct follow *follow = data;
+	const struct followed *job, *next;
+
+	HASH_ITER(hh, follow->jobs, job, next)
+	if (job->asking)
+		return false;
+	return true;
+}
+
 static int name_unknown(const struct follow *follow, struct err *err)
 {
 	const struct followed *job, *next;
@@ -135,7 +147,8 @@ static int name_unknown(const struct follow *follow, struct err *err)
 	HASH_ITER(hh, follow->jobs, job, next)
 	if (job->looked && job->state < 0)
 		return err_set(err, ERR_NOT_FOUND,
-			       "nobody knows a job %s: check the id and --prefix; --unknown-ok waits for it to come", job->id);
+			       "nobody knows a job %s: check the id and --prefix; --unknown-ok waits for it to come",
+			       job->id);
 	return 0;
 }
 
@@ -147,6 +160,10 @@ int follow_run(struct follow *follow, const struct follow_until *until, struct e
 	follow->listener = store_listen(follow->session->store, NULL, on_event, follow);
 	look(follow);
 	r = session_run(follow->session, is_over, &waiting, until->timeout_ms, err);
+	store_unlisten(follow->listener);
+	follow->listener = NULL;
+	if (r == 0)
+		r = session_run(follow->session, is_quiet, follow, -1, err);
 	if (r < 0 || (until->any && follow->ended > 0) || follow->ended == follow->count)
 		return r;
 	return name_unknown(follow, err);

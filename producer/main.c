@@ -22,7 +22,8 @@ static int unknown_command(const char *name, struct err *err)
 
 	quote_text(shown, name, strlen(name));
 	if (near)
-		return err_set(err, ERR_USAGE, "there is no command '%s'; did you mean '%s'? See flotilla --help", shown, near);
+		return err_set(err, ERR_USAGE, "there is no command '%s'; did you mean '%s'? See flotilla --help",
+			       shown, near);
 	return err_set(err, ERR_USAGE, "there is no command '%s'; see flotilla --help", shown);
 }
 
@@ -77,7 +78,8 @@ int main(int argc, char **argv)
 	r = dispatch(argc, argv, &app, items, &err);
 	if (r < 0) {
 		fflush(stdout);
-		fprintf(stderr, "flotilla%s%s: %s\n", app.command ? " " : "", app.command ? app.command->name : "", err.text);
+		fprintf(stderr, "flotilla%s%s: %s\n", app.command ? " " : "", app.command ? app.command->name : "",
+			err.text);
 		r = err_exit_code(r);
 	}
 	config_release(items, CONFIG_SERVICES_COUNT);

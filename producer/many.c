@@ -79,8 +79,8 @@ int session_ids_of_fleet(struct session *session, struct ids *ret, struct err *e
 	do {
 		CLEANUP(store_reply_freep)
 		struct store_reply *reply =
-			store_sync(session->store, SESSION_ANSWER_MS, err, "SCAN %s MATCH %k COUNT %d TYPE hash", cursor,
-				   KEY_JOB, "*", (int64_t)SCAN_COUNT);
+			store_sync(session->store, SESSION_ANSWER_MS, err, "SCAN %s MATCH %k COUNT %d TYPE hash",
+				   cursor, KEY_JOB, "*", (int64_t)SCAN_COUNT);
 		if (!reply)
 			return err->code;
 		if (store_reply_error(reply))

@@ -31,7 +31,7 @@ int out_rows(FILE *file)
 const char *out_state_color(const char *state, bool fancy)
 {
 	static const char *const colors[][2] = {
-		{"running", "\033[36m"}, {"succeeded", "\033[32m"}, {"failed", "\033[31m"},
+		{"running", "\033[36m"},   {"succeeded", "\033[32m"}, {"failed", "\033[31m"},
 		{"cancelled", "\033[35m"}, {"expired", "\033[35m"},   {"skipped", "\033[33m"},
 	};
 
@@ -102,8 +102,8 @@ static void write_cell(const struct table *table, size_t at, size_t widest, stru
 	size_t column = at % table->columns, pad = widest - width(text);
 	bool head = at < table->columns, last = column + 1 == table->columns;
 	bool right = table->right && table->right[column] == 'r';
-	const char *color = head ? out_bold(table->fancy)
-				 : out_state_color(column == table->state ? text : "", table->fancy);
+	const char *color =
+		head ? out_bold(table->fancy) : out_state_color(column == table->state ? text : "", table->fancy);
 
 	if (right)
 		buf_addf(ret, "%*s", (int)pad, "");

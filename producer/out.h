@@ -31,8 +31,8 @@ void out_json(json_t *value, FILE *file);
 struct table {
 	size_t columns, count;
 	char **cells;
-	bool fancy;	  /* bold head, states in colour */
-	size_t state;	  /* the column that holds a state; beyond the end: none */
+	bool fancy;        /* bold head, states in colour */
+	size_t state;      /* the column that holds a state; beyond the end: none */
 	const char *right; /* for each column 'r' (right) or anything else (left); NULL: all left */
 };
 /* `text` is copied, cleaned. */

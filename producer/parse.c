@@ -1,4 +1,5 @@
-/* Errors are ours, not argp's: one line, with the option that was perhaps meant. argp does the options themselves and --help. */
+/* Errors are ours, not argp's: one line, with the option that was perhaps meant. argp does the options themselves and
+ * --help. */
 #include "parse.h"
 
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include "base/cleanup.h"
 #include "commands.h"
 
-enum { OPT_AMQP = 0x2000, OPT_REDIS, OPT_PREFIX, OPT_CONFIG };
+enum { OPT_HELP = 'h', OPT_AMQP = 0x2000, OPT_REDIS, OPT_PREFIX, OPT_CONFIG };
 
 static const struct argp_option common_options[] = {
 	{0, 0, 0, 0, "Services (also FLOTILLA_AMQP_URL, FLOTILLA_REDIS_URL, FLOTILLA_PREFIX, FLOTILLA_CONFIG):", 10},
@@ -17,6 +18,7 @@ static const struct argp_option common_options[] = {
 	{"redis", OPT_REDIS, "URL", 0, "Redis: redis://host:port/db or unix://path", 10},
 	{"prefix", OPT_PREFIX, "NAME", 0, "the fleet's prefix", 10},
 	{"config", OPT_CONFIG, "FILE", 0, "a YAML file with these settings", 10},
+	{"help", OPT_HELP, 0, 0, "print this help", -1},
 	{0},
 };
 
@@ -25,14 +27,23 @@ struct parse {
 	struct config_item *items;
 	void *options;
 	struct err *err;
+	const struct argp *argp;
+	char *program;
 	bool failed;
-	int at; /* the sub-command, in parse_before */
+	int stopped; /* where in argv, at something that is no option */
+	int at;      /* the sub-command, in parse_before */
 };
 
 static error_t fail(struct parse *parse)
 {
 	parse->failed = true;
 	return EINVAL;
+}
+
+static void give_help(const struct parse *parse)
+{
+	argp_help(parse->argp, stdout, ARGP_HELP_LONG | ARGP_HELP_USAGE | ARGP_HELP_DOC, parse->program);
+	exit(EXIT_OK);
 }
 
 static error_t parse_common(int key, char *value, struct argp_state *state)
@@ -44,6 +55,7 @@ static error_t parse_common(int key, char *value, struct argp_state *state)
 	case OPT_AMQP: r = config_set(&parse->items[0], value, "--amqp", parse->err); break;
 	case OPT_REDIS: r = config_set(&parse->items[1], value, "--redis", parse->err); break;
 	case OPT_PREFIX: r = config_set(&parse->items[2], value, "--prefix", parse->err); break;
+	case OPT_HELP: give_help(parse); break;
 	case OPT_CONFIG: parse->app->config_file = value; break;
 	default: return ARGP_ERR_UNKNOWN;
 	}
@@ -79,10 +91,10 @@ static error_t parse_own(int key, char *value, struct argp_state *state)
 	struct parse *parse = state->input;
 	struct app *app = parse->app;
 
-	if (key == ARGP_KEY_INIT) {
+	if (key == ARGP_KEY_INIT)
 		state->child_inputs[0] = parse;
-		return 0;
-	}
+	if (key == ARGP_KEY_ERROR)
+		parse->stopped = state->next;
 	if (key == ARGP_KEY_ARG) {
 		app->args = xrealloc(app->args, (app->arg_count + 1) * sizeof *app->args);
 		app->args[app->arg_count++] = value;
@@ -115,7 +127,8 @@ static int bad_option(const char *program, const struct argp_option *options, co
 		}
 	near = nearest_word(name + strspn(name, "-"), names, count);
 	if (near)
-		return err_set(err, ERR_USAGE, "there is no option %s; did you mean --%s? See %s --help", name, near, program);
+		return err_set(err, ERR_USAGE, "there is no option %s; did you mean --%s? See %s --help", name, near,
+			       program);
 	return err_set(err, ERR_USAGE, "there is no option %s; see %s --help", name, program);
 }
 
@@ -132,7 +145,8 @@ static int count_args(const struct app *app, const char *program, struct err *er
 	const struct command *command = app->command;
 
 	if (app->arg_count < command->min_args)
-		return err_set(err, ERR_USAGE, "too few arguments: %s %s; see %s --help", program, command->args, program);
+		return err_set(err, ERR_USAGE, "too few arguments: %s %s; see %s --help", program, command->args,
+			       program);
 	if (app->arg_count > command->max_args)
 		return err_set(err, ERR_USAGE, "one argument too many: '%s'; usage: %s %s",
 			       app->args[command->max_args], program, command->args);
@@ -145,12 +159,14 @@ int parse_command(int argc, char **argv, struct app *app, struct config_item *it
 	CLEANUP(buf_release) struct buf program = BUF_INIT, doc = BUF_INIT;
 	struct parse parse = {.app = app, .items = items, .options = options, .err = err};
 	struct argp argp = {command->options, parse_own, command->args, NULL, children, NULL, NULL};
-	int next = argc, end = argc;
+	int end = argc;
 	error_t r;
 
 	buf_addf(&program, "flotilla %s", command->name);
 	buf_addf(&doc, "%s%s%s", command->help, command->more ? "\v" : "", command->more ? command->more : "");
 	argp.doc = doc.data;
+	parse.argp = &argp;
+	parse.program = program.data;
 	argv[0] = program.data;
 	for (int i = 1; i < argc && command->rest && end == argc; i++)
 		if (strcmp(argv[i], "--") == 0)
@@ -160,11 +176,11 @@ int parse_command(int argc, char **argv, struct app *app, struct config_item *it
 		app->rest_count = (size_t)(argc - end - 1);
 		argv[end] = NULL; /* argp wants its end as main has it */
 	}
-	r = argp_parse(&argp, end, argv, ARGP_NO_ERRS, &next, &parse);
+	r = argp_parse(&argp, end, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &parse);
 	if (parse.failed)
 		return err->code;
 	if (r)
-		return bad_option(program.data, command->options, culprit(end, argv, next), err);
+		return bad_option(program.data, command->options, culprit(end, argv, parse.stopped), err);
 	return count_args(app, program.data, err);
 }
 
@@ -175,10 +191,10 @@ static error_t parse_first(int key, char *value, struct argp_state *state)
 	struct parse *parse = state->input;
 
 	(void)value;
-	if (key == ARGP_KEY_INIT) {
+	if (key == ARGP_KEY_INIT)
 		state->child_inputs[0] = parse;
-		return 0;
-	}
+	if (key == ARGP_KEY_ERROR)
+		parse->stopped = state->next;
 	if (key != ARGP_KEY_ARG)
 		return ARGP_ERR_UNKNOWN;
 	parse->at = state->next - 1;
@@ -201,19 +217,19 @@ int parse_before(int argc, char **argv, struct app *app, struct config_item *ite
 {
 	CLEANUP(freep) char *doc = all_commands();
 	char name[] = "flotilla", *first = argc > 0 ? argv[0] : NULL;
-	struct parse parse = {.app = app, .items = items, .err = err, .at = argc};
+	struct parse parse = {.app = app, .items = items, .err = err, .program = name, .at = argc};
 	struct argp argp = {NULL, parse_first, "COMMAND [ARGUMENT...]", doc, children, NULL, NULL};
-	int next = argc;
 	error_t r;
 
+	parse.argp = &argp;
 	if (argc > 0)
 		argv[0] = name;
-	r = argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_IN_ORDER, &next, &parse);
+	r = argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_IN_ORDER, NULL, &parse);
 	if (argc > 0)
 		argv[0] = first;
 	if (parse.failed)
 		return err->code;
 	if (r)
-		return bad_option("flotilla", NULL, culprit(argc, argv, next), err);
+		return bad_option("flotilla", NULL, culprit(argc, argv, parse.stopped), err);
 	return parse.at;
 }

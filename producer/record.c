@@ -12,12 +12,13 @@ static const struct {
 	const char *name;
 	enum field_kind kind;
 } fields[] = {
-	{"state", TEXT},       {"task", TEXT},	       {"pool", TEXT},	       {"priority", TEXT},   {"attempt", COUNT},
-	{"failures", COUNT},   {"lost", COUNT},	       {"epoch", COUNT},       {"retries", COUNT},   {"pending", COUNT},
-	{"created_at", NUMBER}, {"queued_at", NUMBER},  {"started_at", NUMBER}, {"ended_at", NUMBER}, {"due_at", NUMBER},
-	{"expires_at", NUMBER}, {"cancel_at", NUMBER},  {"worker", TEXT},       {"dir", TEXT},	     {"run", TEXT},
-	{"labels", JSON},      {"reason", TEXT},       {"error", TEXT},	       {"exit_code", NUMBER}, {"duplicate_of", TEXT},
-	{"progress", JSON},
+	{"state", TEXT},        {"task", TEXT},       {"pool", TEXT},         {"priority", TEXT},
+	{"attempt", COUNT},     {"failures", COUNT},  {"lost", COUNT},        {"epoch", COUNT},
+	{"retries", COUNT},     {"pending", COUNT},   {"created_at", NUMBER}, {"queued_at", NUMBER},
+	{"started_at", NUMBER}, {"ended_at", NUMBER}, {"due_at", NUMBER},     {"expires_at", NUMBER},
+	{"cancel_at", NUMBER},  {"worker", TEXT},     {"dir", TEXT},          {"run", TEXT},
+	{"labels", JSON},       {"reason", TEXT},     {"error", TEXT},        {"exit_code", NUMBER},
+	{"duplicate_of", TEXT}, {"progress", JSON},
 };
 
 const char *record_text(const struct store_reply *record, const char *name)
@@ -74,7 +75,8 @@ json_t *record_json(const char *id, const struct store_reply *record, const char
 
 	json_object_set_new(job, "id", text_json(id));
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-		json_object_set_new(job, fields[i].name, field_json(store_field(record, fields[i].name), fields[i].kind));
+		json_object_set_new(job, fields[i].name,
+				    field_json(store_field(record, fields[i].name), fields[i].kind));
 	if (result)
 		json_object_set_new(job, "result", parsed(result));
 	return job;

@@ -17,8 +17,8 @@ int64_t record_int(const struct store_reply *record, const char *name, int64_t n
 int record_state(const struct store_reply *record);
 bool record_ended(const struct store_reply *record);
 
-/* All fields of the contract (section 5) and `id`, absent ones null; numbers as numbers, labels as an object. `result` is
- * JSON text, or NULL: then there is no such member. The caller has the reference. */
+/* All fields of the contract (section 5) and `id`, absent ones null; numbers as numbers, labels as an object. `result`
+ * is JSON text, or NULL: then there is no such member. The caller has the reference. */
 json_t *record_json(const char *id, const struct store_reply *record, const char *result);
 
 /* What a reason says in words: "its program exited with status 3". Appends. */

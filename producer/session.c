@@ -50,8 +50,8 @@ static int redis_away(const struct session *session, struct err *err)
 
 	if (session->store_why.code == ERR_REFUSED)
 		return err_set(err, ERR_REFUSED, "Redis at %s refuses: %s", url, why);
-	return err_set(err, ERR_SERVICE, "Redis at %s cannot be reached: %s; is it running? set --redis or FLOTILLA_REDIS_URL",
-		       url, why);
+	return err_set(err, ERR_SERVICE,
+		       "Redis at %s cannot be reached: %s; is it running? set --redis or FLOTILLA_REDIS_URL", url, why);
 }
 
 static int broker_away(const struct session *session, struct err *err)
@@ -63,8 +63,9 @@ static int broker_away(const struct session *session, struct err *err)
 		return err_set(err, ERR_REFUSED, "RabbitMQ at %s refuses: %s", url, why);
 	if (strncmp(why, "RabbitMQ", 8) == 0) /* it names itself */
 		return err_set(err, ERR_SERVICE, "%s; is it running? set --amqp or FLOTILLA_AMQP_URL", why);
-	return err_set(err, ERR_SERVICE, "RabbitMQ at %s cannot be reached: %s; is it running? set --amqp or FLOTILLA_AMQP_URL",
-		       url, why);
+	return err_set(err, ERR_SERVICE,
+		       "RabbitMQ at %s cannot be reached: %s; is it running? set --amqp or FLOTILLA_AMQP_URL", url,
+		       why);
 }
 
 static int look_around(struct session *session, struct err *err)
@@ -125,11 +126,12 @@ int session_open(struct session *session, const struct app *app, struct err *err
 int session_open_fleet(struct session *session, struct err *err)
 {
 	const struct config_services *services = &session->app->services;
-	struct publisher_options options = {.broker = {.url = services->amqp_url, .name = "flotilla", .timeout_ms = 5000},
-					    .prefix = services->prefix,
-					    .window = PUBLISH_WINDOW,
-					    .state = on_broker,
-					    .data = session};
+	struct publisher_options options = {
+		.broker = {.url = services->amqp_url, .name = "flotilla", .timeout_ms = 5000},
+		.prefix = services->prefix,
+		.window = PUBLISH_WINDOW,
+		.state = on_broker,
+		.data = session};
 	struct fleet_options fleet = {.store = session->store, .limits = &session->limits};
 
 	if (broker_url_check(services->amqp_url, err) < 0)
@@ -162,7 +164,10 @@ static bool all_ended(void *data)
 	return store_pending(session->store) == 0 && (!session->fleet || fleet_busy(session->fleet) == 0);
 }
 
-int session_finish(struct session *session, struct err *err) { return session_run(session, all_ended, session, -1, err); }
+int session_finish(struct session *session, struct err *err)
+{
+	return session_run(session, all_ended, session, -1, err);
+}
 
 /* --- single answers --- */
 
@@ -202,7 +207,8 @@ struct store_reply *session_record(struct session *session, const char *id, stru
 	struct store_reply *reply = session_ask(session, "HGETALL", KEY_JOB, id, err);
 
 	if (reply && store_reply_count(reply) == 0) {
-		err_set(err, ERR_NOT_FOUND, "nobody knows a job %s: check the id and --prefix, or it is kept no more", id);
+		err_set(err, ERR_NOT_FOUND, "nobody knows a job %s: check the id and --prefix, or it is kept no more",
+			id);
 		store_reply_free(reply);
 		return NULL;
 	}

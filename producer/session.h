@@ -1,5 +1,5 @@
-/* What a sub-command needs of the services: Redis always, RabbitMQ where something is published. One loop, run only while a
- * sub-command waits for something. */
+/* What a sub-command needs of the services: Redis always, RabbitMQ where something is published. One loop, run only
+ * while a sub-command waits for something. */
 #ifndef FLOTILLA_PRODUCER_SESSION_H
 #define FLOTILLA_PRODUCER_SESSION_H
 
@@ -26,10 +26,10 @@ struct session {
 	struct job_limits limits; /* with the fleet's prefix */
 	struct store *store;
 	struct publisher *publisher; /* NULL until session_open_fleet */
-	struct fleet *fleet;	     /* likewise */
+	struct fleet *fleet;         /* likewise */
 	struct err store_why, broker_why;
 	int64_t store_down, broker_down; /* since when, by the monotonic clock; 0: up */
-	int64_t patience_ms;		 /* SESSION_OPEN_MS at first; a command that follows raises it */
+	int64_t patience_ms;             /* SESSION_OPEN_MS at first; a command that follows raises it */
 };
 
 /* Connects to Redis; waits up to SESSION_OPEN_MS. ERR_USAGE: a bad URL; ERR_SERVICE, ERR_REFUSED with what to do.
@@ -43,14 +43,15 @@ void session_close(struct session *session);
 /* Runs the loop until `until` says true; it is asked after each turn. ERR_TIMEOUT after `timeout_ms` (-1: none);
  * ERR_SERVICE or ERR_REFUSED when Redis, or a RabbitMQ that is waited for, has been away for patience_ms. */
 int session_run(struct session *session, bool (*until)(void *data), void *data, int64_t timeout_ms, struct err *err);
-/* Runs the loop until all flows have ended and all calls are answered. The error of RabbitMQ says that what is ready stays
- * in the outbox. */
+/* Runs the loop until all flows have ended and all calls are answered. The error of RabbitMQ says that what is ready
+ * stays in the outbox. */
 int session_finish(struct session *session, struct err *err);
 
 /* Redis' clock, Unix ms. */
 int session_now(struct session *session, int64_t *ret_ms, struct err *err);
 
-/* --- many jobs ----------------------------------------------------------------------------------------------------- */
+/* --- many jobs -----------------------------------------------------------------------------------------------------
+ */
 
 struct ids {
 	char **at;

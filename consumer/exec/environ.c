@@ -1,10 +1,12 @@
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "exec/internal.h"
+#include "exec/runner.h"
 
 #define OURS "FLOTILLA_"
 
@@ -148,4 +150,26 @@ int program_find(const char *program, const char *base, char *const *env, char *
 		path += len + 1;
 	}
 	return err_set(err, ERR_NOT_FOUND, "%s: no such program in PATH", *program ? program : "''");
+}
+
+char *runner_program(void)
+{
+	static const char *const places[] = {"flotilla-runner", "../libexec/flotilla/flotilla-runner"};
+	const char *named = getenv("FLOTILLA_RUNNER");
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+	char *slash;
+
+	if (named && *named)
+		return xstrdup(named);
+	self[len > 0 ? len : 0] = '\0';
+	slash = strrchr(self, '/');
+	for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
+		struct buf path = BUF_INIT;
+		buf_addf(&path, "%.*s/%s", (int)(slash - self), self, places[i]);
+		if (access(path.data, X_OK) == 0)
+			return buf_detach(&path);
+		buf_release(&path);
+	}
+	return xstrdup("flotilla-runner");
 }

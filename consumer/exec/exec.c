@@ -100,7 +100,6 @@ static void start_timer(struct executor *executor, uv_timer_t *timer, uv_timer_c
 	uv_timer_init(executor->loop, timer);
 	timer->data = executor;
 	uv_timer_start(timer, on, first, every);
-	uv_unref((uv_handle_t *)timer);
 }
 
 static char *copy_text(const char *text) { return xstrdup(text ? text : ""); }

@@ -3,13 +3,10 @@
  * started again, later and later while it dies without having done any. */
 #include "exec/runner.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 #include <utlist.h>
 
 #include "base/cleanup.h"
@@ -113,6 +110,7 @@ static void on_done(struct runner *runner, const struct message *message)
 	/* What it wrote before it said that it had done belongs to this job. */
 	runner_drain(runner);
 	runner->failures = 0;
+	runner->proven = true;
 	if (message->type == MESSAGE_RESULT) {
 		on_result(ticket, message);
 	} else {
@@ -159,8 +157,23 @@ static enum job_reason judge(const struct runner *runner, int status, char *text
 		snprintf(text, size, "the runner was killed: %s", runner->complaint);
 		return JOB_REASON_ERROR;
 	}
-	snprintf(text, size, "the runner ended while it had the job: %s", how);
+	snprintf(text, size, "the runner ended%s: %s", runner->current ? " while it had the job" : "", how);
 	return WIFSIGNALED(status) ? JOB_REASON_SIGNAL : JOB_REASON_EXIT;
+}
+
+/* A child that ended after its last job, and not because of this one, which it has not read: another may have it. */
+static bool give_back(struct runner *runner)
+{
+	struct ticket *ticket = runner->current;
+
+	if (!ticket || !runner->proven || !runner->unread || ticket->attempt->cancelled || ticket->attempt->timed_out)
+		return false;
+	runner->current = NULL;
+	ticket->runner = NULL;
+	if (ticket->attempt->timer_open)
+		uv_timer_stop(&ticket->attempt->timer);
+	DL_PREPEND(runner->owner->waiting, ticket);
+	return true;
 }
 
 void runner_ended(struct child *child, int status, const struct rusage *usage)
@@ -180,7 +193,7 @@ void runner_ended(struct child *child, int status, const struct rusage *usage)
 		log_warn("runner %s: %s", runners->handler->name, text);
 	}
 	runner_unlink(runner);
-	if (runner->current)
+	if (!give_back(runner) && runner->current)
 		fail_ticket(runner->current, reason, text);
 	serve(runners);
 }
@@ -368,28 +381,6 @@ void runners_free(struct runners *runners)
 	for (int i = 0; i < runners->handler->processes; i++)
 		free(runners->items[i].complaint);
 	free(runners);
-}
-
-char *runner_program(void)
-{
-	static const char *const places[] = {"flotilla-runner", "../libexec/flotilla/flotilla-runner"};
-	const char *named = getenv("FLOTILLA_RUNNER");
-	char self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-	char *slash;
-
-	if (named && *named)
-		return xstrdup(named);
-	self[len > 0 ? len : 0] = '\0';
-	slash = strrchr(self, '/');
-	for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
-		struct buf path = BUF_INIT;
-		buf_addf(&path, "%.*s/%s", (int)(slash - self), self, places[i]);
-		if (access(path.data, X_OK) == 0)
-			return buf_detach(&path);
-		buf_release(&path);
-	}
-	return xstrdup("flotilla-runner");
 }
 
 const struct kind kind_runner = {.name = "runner",

@@ -4,7 +4,7 @@
 
 struct runners;
 
-/* The program that loads C plugins: what FLOTILLA_RUNNER names, else the one beside this program or in
+/* environ.c: the program that loads C plugins: what FLOTILLA_RUNNER names, else the one beside this program or in
  * ../libexec/flotilla, else a name to be found in PATH. The caller's to free(). */
 char *runner_program(void);
 /* Frees what runners_close has closed; NULL is fine. */

@@ -93,6 +93,7 @@ static void take_frames(struct runner *runner)
 static bool read_some(int fd, char *chunk, size_t *len)
 {
 	ssize_t got;
+	errno = 0;
 	do
 		got = read(fd, chunk, CHUNK);
 	while (got < 0 && errno == EINTR);
@@ -119,8 +120,10 @@ static void read_wire(struct runner *runner)
 	size_t len;
 
 	for (int i = 0; i < 2 * ROUNDS && runner->link == link && link && !runner->complaint; i++) {
-		if (!read_some(link->wire_fd, chunk, &len))
+		if (!read_some(link->wire_fd, chunk, &len)) {
+			runner->unread |= errno == ECONNRESET;
 			return;
+		}
 		frames_add(&link->frames, chunk, len);
 		take_frames(runner);
 	}
@@ -217,9 +220,6 @@ static struct link *link_new(struct runner *runner, struct executor *executor, i
 	link->wire.data = link->words.data = link;
 	link->open = 2;
 	executor->open_handles += 2;
-	/* A runner that idles keeps nobody from ending. */
-	uv_unref((uv_handle_t *)&link->wire);
-	uv_unref((uv_handle_t *)&link->words);
 	return link;
 }
 
@@ -273,7 +273,7 @@ int runner_start(struct runner *runner, struct executor *executor, const struct 
 	}
 	free(runner->complaint);
 	runner->complaint = NULL;
-	runner->greeted = runner->expected = false;
+	runner->greeted = runner->expected = runner->proven = runner->unread = false;
 	runner->hung_up_at = 0;
 	runner->link = link_new(runner, executor, fds[0], fds[2]);
 	uv_poll_start(&runner->link->words, UV_READABLE | UV_DISCONNECT, on_words);

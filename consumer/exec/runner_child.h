@@ -13,6 +13,8 @@ struct runner {
 	struct link *link;      /* its pipes; NULL: no child */
 	struct ticket *current; /* the job it has */
 	bool greeted;
+	bool proven;        /* this child has done a job */
+	bool unread;        /* it died without reading all that it was sent */
 	bool expected;      /* that it dies: the worker killed it */
 	char *complaint;    /* why the worker killed it */
 	int64_t hung_up_at; /* monotonic ms: it closed its end; 0: it has not */

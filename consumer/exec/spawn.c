@@ -198,7 +198,6 @@ int children_open(struct children *children, uv_loop_t *loop, struct err *err)
 	uv_signal_init(loop, &children->sigchld);
 	children->sigchld.data = children;
 	uv_signal_start(&children->sigchld, on_sigchld, SIGCHLD);
-	uv_unref((uv_handle_t *)&children->sigchld);
 	return 0;
 }
 

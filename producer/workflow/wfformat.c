@@ -17,6 +17,7 @@ struct key {
 };
 
 struct wf_reader {
+	const char *text;
 	const struct workflow_options *options;
 	struct plan *plan;
 	struct recording recording;
@@ -77,8 +78,10 @@ static const char *text_of(const json_t *object, const char *key)
 
 /* Adds the job of a task, under its id as far as an id can have it, and with its place behind it where that is taken.
  */
-static int add_job(struct wf_reader *reader, const char *id, size_t index, struct err *err)
+static int add_job(struct wf_reader *reader, size_t index, struct err *err)
 {
+	const char *id = reader->recording.tasks[index].id;
+	int line = reader->recording.tasks[index].line;
 	CLEANUP(buf_release) struct buf name = BUF_INIT;
 	bool cut = strlen(id) > TASK_NAME_MAX;
 
@@ -88,8 +91,8 @@ static int add_job(struct wf_reader *reader, const char *id, size_t index, struc
 		buf_addf(&name, "_%zu", index + 1);
 	while (plan_name_taken(reader->plan, name.data))
 		buf_addf(&name, "_%zu", index + 1);
-	plan_add(reader->plan, name.data, 0);
-	return plan_name_add(reader->plan, name.data, index, 1, 0, err);
+	plan_add(reader->plan, name.data, line);
+	return plan_name_add(reader->plan, name.data, index, 1, line, err);
 }
 
 static int read_task(struct wf_reader *reader, const json_t *json, size_t index, struct err *err)
@@ -98,16 +101,16 @@ static int read_task(struct wf_reader *reader, const json_t *json, size_t index,
 	const char *id = text_of(json, "id");
 
 	if (!id)
-		return plan_error(reader->plan, 0, err, ERR_INPUT,
+		return plan_error(reader->plan, task->line, err, ERR_INPUT,
 				  "workflow.specification.tasks[%zu] has no `id`: each task needs one", index);
 	if (key_find(reader->tasks, id))
-		return plan_error(reader->plan, 0, err, ERR_INPUT,
+		return plan_error(reader->plan, task->line, err, ERR_INPUT,
 				  "two tasks of workflow.specification have the id %s: make them different", id);
 	task->id = id;
 	task->name = text_of(json, "name") ? text_of(json, "name") : id;
 	task->seconds = -1;
 	key_add(&reader->tasks, id, index);
-	return add_job(reader, id, index, err);
+	return add_job(reader, index, err);
 }
 
 static int read_tasks(struct wf_reader *reader, const json_t *tasks, struct err *err)
@@ -122,43 +125,45 @@ static int read_tasks(struct wf_reader *reader, const json_t *tasks, struct err 
 		return plan_error(reader->plan, 0, err, ERR_INPUT, "more than %zu tasks", PLAN_MAX_JOBS);
 	reader->recording.tasks = xcalloc(count, sizeof *reader->recording.tasks);
 	reader->recording.task_count = count;
+	wf_task_lines(reader->text, &reader->recording);
 	for (size_t i = 0; i < count && r == 0; i++)
 		r = read_task(reader, json_array_get(tasks, i), i, err);
 	return r;
 }
 
 /* The texts of a list of a task; a missing list has none. */
-static int list_of(const struct wf_reader *reader, const json_t *json, const char *id, const char *key,
+static int list_of(const struct wf_reader *reader, const json_t *json, const struct wf_task *task, const char *key,
 		   const json_t **ret, struct err *err)
 {
 	const json_t *list = json_object_get(json, key);
 
 	*ret = list;
 	if (list && !json_is_array(list))
-		return plan_error(reader->plan, 0, err, ERR_INPUT, "task %s: %s has to be a list", id, key);
+		return plan_error(reader->plan, task->line, err, ERR_INPUT, "task %s: %s has to be a list", task->id,
+				  key);
 	for (size_t i = 0; i < json_array_size(list); i++)
 		if (!json_string_length(json_array_get(list, i)))
-			return plan_error(reader->plan, 0, err, ERR_INPUT, "task %s: %s[%zu] has to be text", id, key,
-					  i);
+			return plan_error(reader->plan, task->line, err, ERR_INPUT, "task %s: %s[%zu] has to be text",
+					  task->id, key, i);
 	return 0;
 }
 
 /* The edges that a task names from its side: `parents` or `children`. Those that both sides name become one. */
 static int read_edges(struct wf_reader *reader, const json_t *json, size_t index, const char *key, struct err *err)
 {
-	const char *id = reader->recording.tasks[index].id;
+	const struct wf_task *task = &reader->recording.tasks[index];
 	bool parents = *key == 'p';
 	const json_t *list;
-	int r = list_of(reader, json, id, key, &list, err);
+	int r = list_of(reader, json, task, key, &list, err);
 
 	for (size_t i = 0; i < json_array_size(list) && r == 0; i++) {
 		const char *other = json_string_value(json_array_get(list, i));
 		const struct key *found = key_find(reader->tasks, other);
 
 		if (!found)
-			return plan_error(reader->plan, 0, err, ERR_INPUT,
-					  "task %s: %s names %s, which is no task of workflow.specification", id, key,
-					  other);
+			return plan_error(reader->plan, task->line, err, ERR_INPUT,
+					  "task %s: %s names %s, which is no task of workflow.specification", task->id,
+					  key, other);
 		plan_depend(&reader->plan->jobs[parents ? index : found->index], NULL, parents ? found->index : index,
 			    JOB_WHEN_SUCCEEDED, 0);
 	}
@@ -218,12 +223,12 @@ static int read_files(struct wf_reader *reader, const json_t *files, struct err 
 	return r;
 }
 
-static int read_task_files(struct wf_reader *reader, const json_t *json, const char *id, const char *key, size_t **ret,
-			   size_t *ret_count, struct err *err)
+static int read_task_files(struct wf_reader *reader, const json_t *json, const struct wf_task *task, const char *key,
+			   size_t **ret, size_t *ret_count, struct err *err)
 {
 	const json_t *list;
 	size_t count;
-	int r = list_of(reader, json, id, key, &list, err);
+	int r = list_of(reader, json, task, key, &list, err);
 
 	if (r < 0)
 		return r;
@@ -250,10 +255,9 @@ static int read_specification(struct wf_reader *reader, const json_t *specificat
 		if (r == 0)
 			r = read_edges(reader, json, i, "children", err);
 		if (r == 0)
-			r = read_task_files(reader, json, task->id, "inputFiles", &task->inputs, &task->input_count,
-					    err);
+			r = read_task_files(reader, json, task, "inputFiles", &task->inputs, &task->input_count, err);
 		if (r == 0)
-			r = read_task_files(reader, json, task->id, "outputFiles", &task->outputs, &task->output_count,
+			r = read_task_files(reader, json, task, "outputFiles", &task->outputs, &task->output_count,
 					    err);
 	}
 	return r;
@@ -285,7 +289,7 @@ static int read_execution(struct wf_reader *reader, const json_t *execution, str
 	}
 	for (size_t i = 0; i < reader->recording.task_count; i++)
 		if (reader->recording.tasks[i].seconds < 0)
-			return plan_error(reader->plan, 0, err, ERR_INPUT,
+			return plan_error(reader->plan, reader->recording.tasks[i].line, err, ERR_INPUT,
 					  "task %s has no entry in workflow.execution.tasks, so its run time is not "
 					  "known",
 					  reader->recording.tasks[i].id);
@@ -367,7 +371,7 @@ static int read_recording(struct wf_reader *reader, const json_t *root, struct w
 int wfformat_read(const struct buf *text, const struct workflow_options *options, struct plan *plan,
 		  struct workflow *workflow, bool *recorded, struct err *err)
 {
-	CLEANUP(reader_release) struct wf_reader reader = {.options = options, .plan = plan};
+	CLEANUP(reader_release) struct wf_reader reader = {.text = text->data, .options = options, .plan = plan};
 	size_t file_len = strlen(plan->file);
 	json_error_t fault;
 	json_t *root;

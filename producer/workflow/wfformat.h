@@ -16,6 +16,7 @@
 /* A task as the file has it; the numbers are into the recording's tables. Names are the JSON document's. */
 struct wf_task {
 	const char *id, *name;
+	int line;
 	double seconds; /* negative: no execution data yet */
 	size_t *inputs, *outputs;
 	size_t input_count, output_count;
@@ -38,6 +39,9 @@ struct recording {
  * ERR_INPUT for a recording that is not whole, ERR_USAGE where the scale is missing. */
 int wfformat_read(const struct buf *text, const struct workflow_options *options, struct plan *plan,
 		  struct workflow *workflow, bool *recorded, struct err *err);
+
+/* Finds the lines of the tasks in the text, which is JSON. */
+void wf_task_lines(const char *text, struct recording *recording);
 
 /* Packs the jobs of a workflow whose edges are known. `order`: the task of each job. */
 int replay_jobs(const struct recording *recording, const size_t *order, const struct workflow_options *options,

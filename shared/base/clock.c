@@ -2,8 +2,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 static int64_t read_ms(clockid_t id)
 {
@@ -29,6 +31,26 @@ void random_bytes(void *bytes, size_t len)
 	}
 }
 
+/* The kernel is asked for many bytes at once: a token is drawn for every job. Each thread has a store of its own, and a
+ * child that was forked draws anew. */
+static void random_from_store(void *bytes, size_t len)
+{
+	static _Thread_local struct {
+		unsigned char bytes[4096];
+		size_t left;
+		pid_t pid;
+	} store;
+
+	if (store.left < len || store.pid != getpid()) {
+		random_bytes(store.bytes, sizeof store.bytes);
+		store.left = sizeof store.bytes;
+		store.pid = getpid();
+	}
+	store.left -= len;
+	memcpy(bytes, store.bytes + store.left, len);
+	explicit_bzero(store.bytes + store.left, len);
+}
+
 void random_hex(char *text, size_t len)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -36,7 +58,7 @@ void random_hex(char *text, size_t len)
 
 	for (size_t done = 0; done < len; done += sizeof bytes) {
 		size_t now = len - done < sizeof bytes ? len - done : sizeof bytes;
-		random_bytes(bytes, now);
+		random_from_store(bytes, now);
 		for (size_t i = 0; i < now; i++) {
 			text[2 * (done + i)] = digits[bytes[i] >> 4];
 			text[2 * (done + i) + 1] = digits[bytes[i] & 15];
@@ -50,7 +72,7 @@ int64_t random_between(int64_t low, int64_t high)
 	uint64_t r;
 	if (high <= low)
 		return low;
-	random_bytes(&r, sizeof r);
+	random_from_store(&r, sizeof r);
 	return low + (int64_t)(r % ((uint64_t)(high - low) + 1));
 }
 

@@ -1,8 +1,6 @@
 #include "base/duration.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct unit {
@@ -34,23 +32,32 @@ static size_t find_unit(const char *text, size_t len)
 	return UNIT_COUNT;
 }
 
-/* `len` digits, perhaps with a point, times `unit`; a part of a millisecond is rounded up. */
+/* The digits behind the point, of `unit` milliseconds, rounded up; what is beyond nine digits does not matter. */
+static int64_t part_of(const char *text, size_t len, int64_t unit)
+{
+	int64_t part = 0, scale = 1;
+
+	for (size_t i = 0; i < len && i < 9; i++) {
+		part = part * 10 + (text[i] - '0');
+		scale *= 10;
+	}
+	return (part * unit + scale - 1) / scale;
+}
+
+/* `len` digits, perhaps with a point among them, of `unit` milliseconds; too many are one more than is allowed. */
 static int64_t scaled(const char *text, size_t len, int64_t unit)
 {
-	int64_t whole = 0, place = unit;
+	int64_t whole = 0;
 	size_t i = 0;
-	double part = 0;
 
 	for (; i < len && text[i] != '.'; i++) {
 		whole = whole * 10 + (text[i] - '0');
-		if (whole > DURATION_MAX_MS)
+		if (whole > DURATION_MAX_MS / unit)
 			return DURATION_MAX_MS + 1;
 	}
-	for (double step = (double)place / 10; ++i < len; step /= 10)
-		part += step * (text[i] - '0');
-	if (whole > DURATION_MAX_MS / unit)
-		return DURATION_MAX_MS + 1;
-	return whole * unit + (int64_t)ceil(part - 1e-6);
+	if (i == len)
+		return whole * unit;
+	return whole * unit + part_of(text + i + 1, len - i - 1, unit);
 }
 
 static int fail(const char *text, struct err *err)

@@ -80,8 +80,6 @@ static void add_text(struct buf *line, enum log_level level, const struct log_jo
 	buf_add(line, message->data, message->len);
 	if (job && job->id) {
 		buf_addf(line, " [job %s", job->id);
-		if (job->run)
-			buf_addf(line, " run %s", job->run);
 		if (job->attempt)
 			buf_addf(line, " attempt %lld", (long long)job->attempt);
 		buf_adds(line, "]");

@@ -25,7 +25,8 @@ static int load_node(struct loader *loader, int depth, struct yaml_node **ret);
 
 static int fail(struct loader *loader, size_t line, const char *what)
 {
-	return err_set(loader->err, ERR_INPUT, "%s:%zu: %s", loader->file, line, what);
+	err_set(loader->err, ERR_INPUT, "%s:%zu: %s", loader->file, line, what);
+	return ERR_INPUT;
 }
 
 static int fail_parser(struct loader *loader)
@@ -79,13 +80,14 @@ static void free_node(struct yaml_node *node)
 
 static void free_nodep(struct yaml_node **node) { free_node(*node); }
 
-static int refuse_anchor(struct loader *loader, const yaml_char_t *anchor)
+/* A few aliases of aliases make a tree of gigabytes. */
+static int fail_alias(struct loader *loader)
 {
-	if (!anchor)
-		return 0;
 	return fail(loader, loader->event.start_mark.line + 1,
 		    "anchors (&name) and aliases (*name) are not taken; write the value out");
 }
+
+static int refuse_anchor(struct loader *loader, const yaml_char_t *anchor) { return anchor ? fail_alias(loader) : 0; }
 
 static int check_tag(struct loader *loader, const yaml_char_t *tag, const char *allowed)
 {
@@ -136,7 +138,7 @@ static int load_key(struct loader *loader, char **ret)
 	size_t line = loader->event.start_mark.line + 1;
 
 	if (loader->event.type == YAML_ALIAS_EVENT)
-		return refuse_anchor(loader, loader->event.data.alias.anchor);
+		return fail_alias(loader);
 	if (loader->event.type != YAML_SCALAR_EVENT)
 		return fail(loader, line, "a key must be plain text");
 	if (refuse_anchor(loader, loader->event.data.scalar.anchor) ||
@@ -233,7 +235,7 @@ static int load_node(struct loader *loader, int depth, struct yaml_node **ret)
 	case YAML_SCALAR_EVENT: return load_scalar(loader, ret);
 	case YAML_SEQUENCE_START_EVENT:
 	case YAML_MAPPING_START_EVENT: return load_container(loader, depth, ret);
-	case YAML_ALIAS_EVENT: return refuse_anchor(loader, loader->event.data.alias.anchor);
+	case YAML_ALIAS_EVENT: return fail_alias(loader);
 	default: return fail(loader, loader->event.start_mark.line + 1, "a value is missing");
 	}
 }

@@ -60,6 +60,11 @@ static int closed_by_broker(struct broker *broker, uint16_t channel, const char 
 		if (code != ERR_REFUSED || strstr(text, "limit"))
 			code = ERR_SERVICE;
 		broker->dead = true;
+		if (close->reply_code == AMQP_ACCESS_REFUSED)
+			return err_set(err, code,
+				       "RabbitMQ at %s: wrong user or password, or no access (%s); correct the URL "
+				       "(--amqp, FLOTILLA_AMQP_URL)",
+				       broker->where, text);
 		return err_set(err, code, "RabbitMQ at %s: %s: %s", broker->where, doing, text);
 	}
 	return session_lost(broker, err, doing, "an answer that was not asked for");
@@ -150,7 +155,10 @@ static int reach(struct broker *broker, const struct broker_url *url, struct err
 	amqp_set_rpc_timeout(broker->conn, &limit);
 	status = amqp_socket_open_noblock(socket, url->host, url->port, &limit);
 	if (status)
-		return session_lost(broker, err, "cannot connect", amqp_error_string2(status));
+		return err_set(err, ERR_SERVICE,
+			       "cannot connect to RabbitMQ at %s: %s; is it running, and is the URL right (--amqp, "
+			       "FLOTILLA_AMQP_URL)?",
+			       broker->where, amqp_error_string2(status));
 	return 0;
 }
 

@@ -36,7 +36,6 @@ static void on_deliver(struct broker *broker, const amqp_frame_t *frame)
 	bytes_to_text(in->consumer_tag, sizeof in->consumer_tag, method->consumer_tag);
 }
 
-/* The message is whole: hands it out, with NUL-terminated copies of its texts. */
 static const char *copy_text(struct buf *text, bool there, amqp_bytes_t bytes)
 {
 	const char *at = text->data + text->len;
@@ -67,6 +66,23 @@ static int returned_count(const amqp_table_t *headers)
 	return 0;
 }
 
+/* Room for all texts at once, so that nothing moves while pointers into it are taken. Only what the flags name is
+ * there: the library leaves the rest as it finds it. */
+static size_t text_room(const struct assembly *in, const amqp_basic_properties_t *p)
+{
+	amqp_flags_t has = p->_flags;
+	size_t room = in->exchange.len + in->routing_key.len + 16;
+
+	room += has & AMQP_BASIC_CONTENT_TYPE_FLAG ? p->content_type.len : 0;
+	room += has & AMQP_BASIC_CONTENT_ENCODING_FLAG ? p->content_encoding.len : 0;
+	room += has & AMQP_BASIC_MESSAGE_ID_FLAG ? p->message_id.len : 0;
+	room += has & AMQP_BASIC_REPLY_TO_FLAG ? p->reply_to.len : 0;
+	room += has & AMQP_BASIC_CORRELATION_ID_FLAG ? p->correlation_id.len : 0;
+	room += has & AMQP_BASIC_TYPE_FLAG ? p->type.len : 0;
+	return room;
+}
+
+/* The message is whole: hands it out, with NUL-terminated copies of its texts. */
 static void hand_out(struct broker *broker, uint16_t channel, struct assembly *in, struct broker_event *ret)
 {
 	const amqp_basic_properties_t *p = in->properties;
@@ -79,9 +95,7 @@ static void hand_out(struct broker *broker, uint16_t channel, struct assembly *i
 	ret->tag = in->tag;
 	ret->redelivered = in->redelivered;
 	memcpy(ret->consumer_tag, in->consumer_tag, sizeof ret->consumer_tag);
-	/* Room for all at once, so that nothing moves while pointers into it are taken. */
-	buf_grow(&in->text, in->exchange.len + in->routing_key.len + p->content_type.len + p->content_encoding.len +
-				    p->message_id.len + p->reply_to.len + p->correlation_id.len + p->type.len + 8);
+	buf_grow(&in->text, text_room(in, p));
 	m->exchange = copy_text(&in->text, true, in->exchange);
 	m->routing_key = copy_text(&in->text, true, in->routing_key);
 	m->content_type = copy_text(&in->text, has & AMQP_BASIC_CONTENT_TYPE_FLAG, p->content_type);

@@ -13,6 +13,7 @@ struct publication {
 	publisher_depth_done *depth_done;
 	void *data;
 	enum publish_outcome outcome;
+	int64_t published_at; /* monotonic, ms */
 	int64_t messages, consumers;
 	bool returned;       /* the broker sent it back; its ack is to come */
 	bool declared_again; /* an invitation's queue was declared once more */

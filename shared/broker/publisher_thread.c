@@ -20,6 +20,7 @@ enum {
 	RECONNECT_MAX_MS = 5000,
 	REFUSED_MIN_MS = 50,
 	REFUSED_MAX_MS = 2000,
+	CONFIRM_LIMITS = 3,  /* of the time limit of an answer, for a confirm: it waits for the disk */
 	SLEEP_MAX_MS = 2000, /* well within half of a heartbeat, see broker_next */
 };
 
@@ -106,6 +107,8 @@ static bool can_publish(const struct publisher *p)
 
 static int publish_waiting(struct publisher *p, struct err *err)
 {
+	int64_t now = p->waiting.first ? clock_mono_ms() : 0;
+
 	while (can_publish(p)) {
 		struct publication *publication = p->waiting.first;
 		int r = 0;
@@ -120,7 +123,7 @@ static int publish_waiting(struct publisher *p, struct err *err)
 		if (r)
 			finish(p, publication, PUBLISH_RETURNED);
 		else
-			window_add(&p->window, publication);
+			window_add(&p->window, publication, now);
 	}
 	return 0;
 }
@@ -159,6 +162,14 @@ static void on_confirmed(struct publisher *p, struct publication *publication)
 	}
 }
 
+/* Later: the broker could not store them. */
+static void put_off(struct publisher *p, struct publication_list *list)
+{
+	if (!p->refused.first)
+		p->refused_due = clock_mono_ms() + backoff_ms(REFUSED_MIN_MS, REFUSED_MAX_MS, p->refused_tries++);
+	publication_append_all(&p->refused, list);
+}
+
 static void on_confirm(struct publisher *p, const struct broker_event *event)
 {
 	struct publication_list list = {0};
@@ -171,10 +182,8 @@ static void on_confirm(struct publisher *p, const struct broker_event *event)
 			on_confirmed(p, publication);
 		return;
 	}
-	if (!p->refused.first)
-		p->refused_due = clock_mono_ms() + backoff_ms(REFUSED_MIN_MS, REFUSED_MAX_MS, p->refused_tries++);
 	p->suspects -= list.count < p->suspects ? list.count : p->suspects;
-	publication_append_all(&p->refused, &list);
+	put_off(p, &list);
 }
 
 /* A message that the broker will not have (an exchange that does not exist, no right to write to it, too large) closes
@@ -206,11 +215,35 @@ static int on_event(struct publisher *p, const struct broker_event *event, struc
 	case BROKER_NACK: on_confirm(p, event); break;
 	case BROKER_RETURN: window_mark_returned(&p->window, &event->message); break;
 	case BROKER_BLOCKED: p->blocked = true; break;
-	case BROKER_UNBLOCKED: p->blocked = false; break;
+	case BROKER_UNBLOCKED:
+		p->blocked = false;
+		p->unblocked_at = clock_mono_ms();
+		break;
 	case BROKER_CHANNEL_CLOSED: return on_channel_closed(p, event, err);
 	default: break;
 	}
 	return 0;
+}
+
+/* A queue that has lost its leader takes messages and never confirms them. What waits too long is put off, so that it
+ * does not fill the window for ever, and the session begun anew. */
+static int check_confirms(struct publisher *p, struct err *err)
+{
+	const struct publication *oldest = window_oldest(&p->window);
+	int64_t limit_ms = CONFIRM_LIMITS * (p->broker_options.timeout_ms ? p->broker_options.timeout_ms : 10000);
+	int64_t since;
+	struct publication_list list = {0};
+
+	if (!oldest || p->blocked)
+		return 0;
+	since = oldest->published_at > p->unblocked_at ? oldest->published_at : p->unblocked_at;
+	if (clock_mono_ms() - since < limit_ms)
+		return 0;
+	err_set(err, ERR_SERVICE, "RabbitMQ has not confirmed a message to '%s' for %d s", oldest->out.routing_key,
+		(int)(limit_ms / 1000));
+	window_empty(&p->window, &list);
+	put_off(p, &list);
+	return ERR_SERVICE;
 }
 
 /* ERR_AGAIN: all was read. */
@@ -236,7 +269,6 @@ static void lose_session(struct publisher *p, const struct err *why)
 	struct publication_list list = {0};
 
 	window_empty(&p->window, &list);
-	publication_append_all(&list, &p->refused);
 	publication_prepend_all(&p->waiting, &list);
 	p->suspects = 0;
 	p->blocked = false;
@@ -297,6 +329,10 @@ static int turn(struct publisher *p, struct err *err)
 	if (!r)
 		r = read_events(p, err);
 	hand_over(p);
+	if (!r || r == ERR_AGAIN) {
+		int late = check_confirms(p, err);
+		r = late ? late : r;
+	}
 	if (r && r != ERR_AGAIN)
 		return r;
 	if (r == ERR_AGAIN && !can_publish(p) && !must_stop(p, &most_ms))

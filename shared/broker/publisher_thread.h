@@ -34,8 +34,9 @@ struct publisher {
 	struct window window;
 	struct publication_list waiting, refused, questions, done;
 	struct known known;
-	bool blocked;    /* by the broker; nothing is published meanwhile */
-	size_t suspects; /* so many are published one by one: one of them closed the channel */
+	bool blocked;         /* by the broker; nothing is published meanwhile */
+	int64_t unblocked_at; /* it has confirmed nothing before */
+	size_t suspects;      /* so many are published one by one: one of them closed the channel */
 	unsigned refused_tries;
 	int64_t refused_due;
 	unsigned tries; /* to connect, since the last confirm */

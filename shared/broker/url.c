@@ -168,8 +168,9 @@ char *broker_url_shown(const char *url)
 
 	if (broker_url_parse(url, &parsed, &ignored))
 		return xstrdup("(not an AMQP URL)");
-	buf_addf(&out, "%s://%s@%s:%d%s%s", parsed.tls ? "amqps" : "amqp", parsed.user, parsed.host, parsed.port,
-		 *parsed.vhost == '/' ? "" : "/", parsed.vhost);
+	buf_addf(&out, "%s://%s@", parsed.tls ? "amqps" : "amqp", parsed.user);
+	buf_addf(&out, strchr(parsed.host, ':') ? "[%s]" : "%s", parsed.host);
+	buf_addf(&out, ":%d%s%s", parsed.port, *parsed.vhost == '/' ? "" : "/", parsed.vhost);
 	broker_url_release(&parsed);
 	return buf_detach(&out);
 }

@@ -26,8 +26,9 @@ bool window_has_room(const struct window *window, size_t limit)
 	return window->count < limit && window->next - window->oldest <= window->mask;
 }
 
-void window_add(struct window *window, struct publication *publication)
+void window_add(struct window *window, struct publication *publication, int64_t now)
 {
+	publication->published_at = now;
 	publication->returned = false;
 	window->ring[window->next++ & window->mask] = publication;
 	window->count++;
@@ -58,6 +59,11 @@ void window_confirm(struct window *window, uint64_t tag, bool multiple, struct p
 	for (uint64_t t = multiple ? window->oldest : tag; t <= tag; t++)
 		take(window, t, list);
 	move_oldest(window);
+}
+
+const struct publication *window_oldest(const struct window *window)
+{
+	return window->count ? window->ring[window->oldest & window->mask] : NULL;
 }
 
 static bool same_text(const char *a, const char *b) { return strcmp(a ? a : "", b ? b : "") == 0; }

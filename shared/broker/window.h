@@ -17,7 +17,9 @@ struct window {
 void window_init(struct window *window, size_t limit);
 void window_release(struct window *window);
 bool window_has_room(const struct window *window, size_t limit);
-void window_add(struct window *window, struct publication *publication);
+void window_add(struct window *window, struct publication *publication, int64_t now);
+/* The one that has waited longest for its confirm, or NULL. */
+const struct publication *window_oldest(const struct window *window);
 /* Takes what a confirm stands for out and appends it to `list`. */
 void window_confirm(struct window *window, uint64_t tag, bool multiple, struct publication_list *list);
 /* Marks the message that came back. The broker does not say which one it was, so it is known by what it is: the first

@@ -33,10 +33,12 @@ static int fail(struct check *check, const char *at, const char *what)
 	char name[QUOTE_TEXT];
 	long byte = (long)(at - check->cursor.start);
 
-	if (!check->field.text)
-		return err_set(check->err, ERR_INPUT, "MessagePack, byte %ld: %s", byte, what);
-	return err_set(check->err, ERR_INPUT, "field `%s`, byte %ld: %s",
-		       quote_text(name, check->field.text, check->field.len), byte, what);
+	if (check->field.text)
+		err_set(check->err, ERR_INPUT, "field `%s`, byte %ld: %s",
+			quote_text(name, check->field.text, check->field.len), byte, what);
+	else
+		err_set(check->err, ERR_INPUT, "MessagePack, byte %ld: %s", byte, what);
+	return ERR_INPUT;
 }
 
 static bool same_key(const struct key *a, const struct key *b)

@@ -227,24 +227,30 @@ static int settle(struct decode *decode)
 	return job_settle_after(decode);
 }
 
-/* `args` from the spec, so that its text points there. */
+static msgpack_zone *make_zone(struct job_arena *arena, size_t len)
+{
+	size_t chunk = len < 64 ? 256 : len > 16384 ? 65536 : len * 4;
+
+	arena->has_zone = msgpack_zone_init(&arena->zone, chunk);
+	return arena->has_zone ? &arena->zone : NULL;
+}
+
+/* `args` from the spec, so that its text points there. Given no zone, msgpack-c makes one for text and containers that
+ * nobody could free; for what else there is it needs none. */
 static int take_args(struct decode *decode)
 {
 	struct job *job = &decode->job;
-	struct job_arena *arena = job->arena;
 	const struct found *found = &decode->found[0];
-	size_t len = (size_t)(found->end - found->start), chunk = len * 4;
+	size_t len = (size_t)(found->end - found->start);
 	msgpack_zone *zone = NULL;
 
 	job->args.type = MSGPACK_OBJECT_NIL;
 	if (!found->start)
 		return 0;
-	if (found->value.type == MP_ARRAY || found->value.type == MP_MAP) {
-		chunk = chunk < 256 ? 256 : chunk > 65536 ? 65536 : chunk;
-		if (!msgpack_zone_init(&arena->zone, chunk))
+	if (found->value.type == MP_ARRAY || found->value.type == MP_MAP || found->value.type == MP_TEXT) {
+		zone = make_zone(job->arena, len);
+		if (!zone)
 			return err_set(decode->err, ERR_NOMEM, "out of memory");
-		arena->has_zone = true;
-		zone = &arena->zone;
 	}
 	if (msgpack_unpack(job->spec + (found->start - decode->body), len, NULL, zone, &job->args) !=
 	    MSGPACK_UNPACK_SUCCESS)

@@ -31,8 +31,12 @@ static void set_uint(struct mp_value *ret, uint64_t n)
 
 static void set_signed(struct mp_value *ret, uint64_t n, size_t size)
 {
-	unsigned shift = 64 - 8 * (unsigned)size;
-	set_int(ret, (int64_t)(n << shift) >> shift);
+	switch (size) {
+	case 1: set_int(ret, (int8_t)n); break;
+	case 2: set_int(ret, (int16_t)n); break;
+	case 4: set_int(ret, (int32_t)n); break;
+	default: set_int(ret, (int64_t)n);
+	}
 }
 
 static void set_real(struct mp_value *ret, uint64_t n, size_t size)

@@ -47,6 +47,8 @@ struct store_link {
 	uv_prepare_t *flush; /* writes of one turn leave together */
 	int events, handles;
 	bool dirty, writing, released;
+	redisConnectCallback *connected;
+	bool failing; /* within the callback of a connection that failed: hiredis frees its context behind it */
 };
 
 struct store {

@@ -124,6 +124,14 @@ static void attach(struct store_link *link)
 	uv_unref((uv_handle_t *)link->flush);
 }
 
+static void on_connect(const redisAsyncContext *redis, int status)
+{
+	struct store_link *link = redis->ev.data;
+
+	link->failing = status != REDIS_OK;
+	link->connected(redis, status);
+}
+
 struct store_link *store_link_open(uv_loop_t *loop, const struct store_url *url, redisConnectCallback *connected,
 				   redisDisconnectCallback *lost, void *data, struct err *err)
 {
@@ -142,7 +150,8 @@ struct store_link *store_link_open(uv_loop_t *loop, const struct store_url *url,
 	link->redis = redis;
 	redis->data = data;
 	attach(link);
-	redisAsyncSetConnectCallback(redis, connected);
+	link->connected = connected;
+	redisAsyncSetConnectCallback(redis, on_connect);
 	redisAsyncSetDisconnectCallback(redis, lost);
 	return link;
 }
@@ -152,6 +161,8 @@ void store_link_free(struct store_link *link)
 	if (!link)
 		return;
 	link->released = true;
+	if (link->redis && link->failing)
+		return;
 	if (link->redis)
 		redisAsyncFree(link->redis);
 	else if (link->handles == 0)

@@ -208,6 +208,25 @@ Test(job_decode, the_fleets_own_queues_and_others)
 	job_release(&job);
 }
 
+/* Run under LeakSanitizer this shows that each kind of args is freed. */
+Test(job_decode, args_of_every_type)
+{
+	static const char *const rows[] = {"true", "-1", "18446744073709551615", "0.5", "\"\"", "\"text\"",
+					   "[]",   "{}", "[[1,{\"a\":\"b\"}]]"};
+	struct buf body = BUF_INIT;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct job job;
+		buf_reset(&body);
+		buf_addf(&body, "{\"task\":\"t\",\"args\":%s}", rows[i]);
+		must_decode(body.data, &job);
+		cr_expect(job.has_args);
+		expect_args(&job, rows[i]);
+		job_release(&job);
+	}
+	buf_release(&body);
+}
+
 Test(job_decode, many_predecessors_each_once)
 {
 	struct buf body = BUF_INIT;

@@ -141,6 +141,21 @@ Test(workflow_wfformat, wrong_recordings)
 	}
 }
 
+Test(workflow_wfformat, errors_name_the_line_of_the_task)
+{
+	CLEANUP(freep)
+	char *text = recording(
+		"\n{\"id\": \"a\", \"x\": {\"tasks\": [{}, \"\\\"{[\\n\"]}},\n\n{\"id\": \"b\",\n\"parents\": [\"z\"]}",
+		"", RUN("a", "1") "," RUN("b", "1"));
+	struct workflow workflow;
+	char path[64], start[96];
+	struct err err;
+
+	cr_assert_eq(load_text(text, ".json", &scale, &workflow, path, &err), ERR_INPUT);
+	snprintf(start, sizeof start, "%s:5: task b: parents names z", path);
+	cr_expect(!strncmp(err.text, start, strlen(start)), "%s", err.text);
+}
+
 Test(workflow_wfformat, what_is_no_wfformat_1_5)
 {
 	static const struct workflow_options none = {0};

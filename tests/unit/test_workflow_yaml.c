@@ -248,3 +248,30 @@ Test(workflow_yaml, a_hundred_thousand_jobs)
 	cr_assert_eq(workflow.count, 100001);
 	cr_assert_eq(edges_of(&workflow), 100000);
 }
+
+/* The examples that are shipped; the tests run at the top of the repository. */
+Test(workflow_yaml, the_examples)
+{
+	static const struct {
+		const char *path;
+		const char *sets[2];
+		size_t set_count, jobs;
+	} rows[] = {
+		{"examples/hello.yaml", {NULL}, 0, 3},
+		{"examples/nightly.yaml", {"level=3"}, 1, 8},
+		{"examples/wordcount.yaml", {"dir=/tmp/x"}, 1, 12},
+		{"examples/sweep.yaml", {"sizes=[10, 100]", "pause=200"}, 2, 7},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct workflow_options options = {.sets = rows[i].sets, .set_count = rows[i].set_count};
+		CLEANUP(workflow_release) struct workflow workflow = {0};
+		struct err err = {0};
+
+		if (access(rows[i].path, R_OK) < 0)
+			cr_skip_test("not at the top of the repository");
+		cr_assert_eq(workflow_load(rows[i].path, &options, &workflow, &err), 0, "%s", err.text);
+		cr_assert_eq(workflow.count, rows[i].jobs);
+		assert_round_trip(&workflow);
+	}
+}

@@ -1,0 +1,2 @@
+/* The example of a plugin, built for the tests. */
+#include "examples/plugin.c"
