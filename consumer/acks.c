@@ -1,5 +1,5 @@
-/* Acknowledgements. Tags of one channel are 1, 2, 3 …: a ring of states says which are finished. The finished ones at the low
- * end go in one `multiple` ack; one behind an unfinished delivery is acknowledged alone. */
+/* Acknowledgements. Tags of one channel are 1, 2, 3 …: a ring of states says which are finished. The finished ones at
+ * the low end go in one `multiple` ack; one behind an unfinished delivery is acknowledged alone. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,11 +100,12 @@ static bool send_acks(struct worker *worker, struct err *err)
 {
 	struct intake *intake = &worker->intake;
 	struct acks *acks = &intake->acks;
-	uint64_t before = acks->first;
+	uint64_t last = 0; /* the broker refuses a range whose last tag was acknowledged before */
 
-	while (acks->first < acks->next && acks->state[acks->first % acks->size] != OPEN)
-		acks->first++;
-	if (acks->first > before && broker_ack(intake->broker, 1, acks->first - 1, true, err) < 0)
+	for (; acks->first < acks->next && acks->state[acks->first % acks->size] != OPEN; acks->first++)
+		if (acks->state[acks->first % acks->size] == FINISHED)
+			last = acks->first;
+	if (last > 0 && broker_ack(intake->broker, 1, last, true, err) < 0)
 		return false;
 	for (size_t i = 0; i < acks->done_count; i++) {
 		uint64_t tag = acks->done[i];

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "flotilla/version.h"
@@ -34,8 +35,8 @@ void worker_fail(struct worker *worker, int exit_code)
 
 static void on_idle(uv_idle_t *idle) { (void)idle; }
 
-/* Before the loop waits: start what can start, acknowledge what is done. Frames that the library has read already would not
- * wake the loop: then it does not wait. */
+/* Before the loop waits: start what can start, acknowledge what is done. Frames that the library has read already would
+ * not wake the loop: then it does not wait. */
 static void on_prepare(uv_prepare_t *prepare)
 {
 	struct worker *worker = prepare->data;
@@ -62,16 +63,15 @@ static bool away_too_long(const struct worker *worker, int64_t since)
 
 static void check_services(struct worker *worker)
 {
-	const char *who = NULL;
+	CLEANUP(freep) char *where = NULL;
+	bool redis = away_too_long(worker, worker->store_down_since);
 
-	if (away_too_long(worker, worker->store_down_since))
-		who = "Redis";
-	else if (away_too_long(worker, worker->intake.down_since) || away_too_long(worker, worker->publisher_down_since))
-		who = "RabbitMQ";
-	if (!who || worker->finished)
+	if (worker->finished || (!redis && !away_too_long(worker, worker->intake.down_since) &&
+				 !away_too_long(worker, worker->publisher_down_since)))
 		return;
-	log_error("%s has been away for %" PRId64 " s: giving up (--retry-services)", who,
-		  worker->options.retry_services_ms / 1000);
+	where = redis ? store_url_shown(worker->options.redis_url) : broker_url_shown(worker->options.amqp_url);
+	log_error("%s at %s has been away for %" PRId64 " s: giving up (--retry-services)",
+		  redis ? "Redis" : "RabbitMQ", where, worker->options.retry_services_ms / 1000);
 	worker_fail(worker, 3);
 }
 
@@ -97,23 +97,26 @@ static void on_signal(uv_signal_t *handle, int signal) { drain_begin(handle->dat
 static void on_store_state(void *data, bool up, const struct err *err)
 {
 	struct worker *worker = data;
+	CLEANUP(freep) char *where = NULL;
 
 	if (up) {
-		log_info("Redis is there%s", store_durable(worker->store)
-						     ? ""
-						     : " (appendfsync is not always: acknowledgements wait two seconds)");
+		log_info("Redis is there%s",
+			 store_durable(worker->store)
+				 ? ""
+				 : " (appendfsync is not always: acknowledgements wait two seconds)");
 		worker->store_down_since = 0;
 		worker->dirty = true;
 		return;
 	}
 	if (!worker->store_down_since)
 		worker->store_down_since = clock_mono_ms();
+	where = store_url_shown(worker->options.redis_url);
 	if (err->code == ERR_REFUSED) {
-		log_error("Redis refuses: %s", err->text);
+		log_error("Redis at %s refuses: %s", where, err->text);
 		worker_fail(worker, 2);
 		return;
 	}
-	log_warn("Redis: %s; trying again", err->text);
+	log_warn("Redis at %s: %s; trying again", where, err->text);
 }
 
 static void on_publisher_state(void *data, bool up, const struct err *err)
@@ -184,7 +187,7 @@ static int open_executor(struct worker *worker, struct err *err)
 static int open_services(struct worker *worker, struct err *err)
 {
 	const struct worker_options *o = &worker->options;
-	const struct store_options store = {o->redis_url, o->prefix, o->name, on_store_state, worker};
+	const struct store_options store = {o->redis_url, o->prefix, o->name, on_store_state, worker, 4};
 	const struct publisher_options publisher = {.broker = {.url = o->amqp_url, .name = o->name},
 						    .prefix = o->prefix,
 						    .state = on_publisher_state,

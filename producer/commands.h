@@ -14,8 +14,16 @@
 	X(ls)                                                                                                          \
 	X(wait)                                                                                                        \
 	X(result)                                                                                                      \
+	X(logs)                                                                                                        \
 	X(cancel)                                                                                                      \
 	X(retry)                                                                                                       \
+	X(why)                                                                                                         \
+	X(workers)                                                                                                     \
+	X(stats)                                                                                                       \
+	X(top)                                                                                                         \
+	X(broker)                                                                                                      \
+	X(graph)                                                                                                       \
+	X(import)                                                                                                      \
 	X(version)
 
 #define X(name) extern const struct command command_##name;

@@ -47,7 +47,7 @@ static int first_to_end(const void *a, const void *b)
 	return x_at == y_at ? strcmp(x->id, y->id) : x_at < y_at ? -1 : 1;
 }
 
-static void print_bad(const struct badness *badness)
+static void print_bad(const struct run *run, const struct badness *badness)
 {
 	bool fancy = out_fancy(stdout);
 
@@ -61,7 +61,7 @@ static void print_bad(const struct badness *badness)
 		       clean.len ? clean.data : "");
 	}
 	if (badness->count > LISTED)
-		printf("  and %zu more: flotilla ls --run RUN --state failed\n", badness->count - LISTED);
+		printf("  and %zu more: flotilla ls --run %s\n", badness->count - LISTED, run->name);
 	if (badness->count)
 		printf("flotilla why %s says more\n", badness->jobs[0].id);
 }
@@ -79,7 +79,7 @@ static void print_people(const struct run *run, const struct run_counts *counts,
 			comma = ", ";
 		}
 	printf("%s of %" PRId64 " jobs in %s\n", *comma ? "" : "nothing", counts->jobs, elapsed);
-	print_bad(badness);
+	print_bad(run, badness);
 }
 
 static void print_json(const struct run *run, const struct run_counts *counts, const struct badness *badness)

@@ -1,5 +1,5 @@
-/* Why a job is not running, or how it ended, in words. One function a group of states; each prints to standard output and
- * returns 0 or an error. */
+/* Why a job is not running, or how it ended, in words. One function a group of states; each prints to standard output
+ * and returns 0 or an error. */
 #ifndef FLOTILLA_PRODUCER_WHY_H
 #define FLOTILLA_PRODUCER_WHY_H
 

@@ -30,12 +30,14 @@ int why_scheduled(const struct why *why, struct err *err)
 
 	duration_format(due > why->now_ms ? due - why->now_ms : why->now_ms - due, span);
 	if (failures)
-		why_say("it will be tried again: attempt %" PRId64 " failed (failure %" PRId64 ", %" PRId64 " retries)",
-			record_int(why->record, "attempt", 0), failures, record_int(why->record, "retries", 0));
+		why_say("it will be tried again: attempt %" PRId64 " failed (failure %" PRId64 " of at most %" PRId64
+			")",
+			record_int(why->record, "attempt", 0), failures, record_int(why->record, "retries", 0) + 1);
 	if (due > why->now_ms)
 		why_say("it is due in %s", span);
 	else
-		why_say("it was due %s ago; a worker has to be there to queue it (the caretaker): see flotilla workers", span);
+		why_say("it was due %s ago; a worker has to be there to queue it (the caretaker): see flotilla workers",
+			span);
 	if (!failures)
 		return 0;
 	say_failure(why);
@@ -94,12 +96,13 @@ static int say_skipped(const struct why *why, struct err *err)
 		return err->code;
 	why_say("reason: %s", record_text(why->record, "error"));
 	for (size_t i = 0; i < cause.count; i++)
-		why_say("%s%s ended as %s, asked for was %s", i ? "because " : "", cause.steps[i].id, cause.steps[i].state,
-			cause.steps[i].when);
+		why_say("%s%s ended as %s, asked for was %s", i ? "because " : "", cause.steps[i].id,
+			cause.steps[i].state, cause.steps[i].when);
 	retry = cause_to_retry(&cause);
 	if (!retry)
 		return 0;
-	why_say("flotilla why %s says how that came; flotilla retry %s tries it again, and this job with it", retry, retry);
+	why_say("flotilla why %s says how that came; flotilla retry %s tries it again, and this job with it", retry,
+		retry);
 	return 0;
 }
 
@@ -118,7 +121,8 @@ int why_ended(const struct why *why, struct err *err)
 	else
 		why_say("it ended %s and never ran", ago);
 	if (*record_text(why->record, "duplicate_of"))
-		why_say("it had joined %s (same dedup key) and ended as that one", record_text(why->record, "duplicate_of"));
+		why_say("it had joined %s (same dedup key) and ended as that one",
+			record_text(why->record, "duplicate_of"));
 	if (*record_text(why->record, "dir"))
 		why_say("its directory: %s", record_text(why->record, "dir"));
 	if (state == JOB_SUCCEEDED)

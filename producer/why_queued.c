@@ -43,7 +43,8 @@ static void say_unknown_task(const struct workers *workers, const char *pool, co
 	if (strcmp(task, "exec") == 0)
 		why_say("exec needs a worker that was started with --allow-exec");
 	else
-		why_say("give a worker a handler for it (--handlers FILE), or cancel the job; it fails when for 10 s no worker "
+		why_say("give a worker a handler for it (--handlers FILE), or cancel the job; it fails when for 10 s "
+			"no worker "
 			"could be found");
 }
 
@@ -55,8 +56,8 @@ static void say_busy(const struct pool *pool, const char *name)
 	else
 		why_say("%zu worker%s of pool %s know%s its task (%" PRId64 " of %" PRId64
 			" slots busy): one should take it any moment",
-			pool->knowing, pool->knowing == 1 ? "" : "s", name, pool->knowing == 1 ? "s" : "", pool->running,
-			pool->slots);
+			pool->knowing, pool->knowing == 1 ? "" : "s", name, pool->knowing == 1 ? "s" : "",
+			pool->running, pool->slots);
 }
 
 /* An invitation that was lost lies in the outbox until the caretaker sends it again. */
@@ -73,7 +74,9 @@ static int say_outbox(const struct why *why, struct err *err)
 	at = store_reply_nil(owed) ? 0 : store_reply_int(owed);
 	if (at > 0 && at < why->now_ms - 1000) {
 		duration_format(why->now_ms - at, span);
-		why_say("its invitation has been owed to RabbitMQ for %s; the fleet's caretaker (a worker) will send it", span);
+		why_say("its invitation has been owed to RabbitMQ for %s; the fleet's caretaker (a worker) will send "
+			"it",
+			span);
 	}
 	return 0;
 }
@@ -83,18 +86,19 @@ int why_queued(const struct why *why, struct err *err)
 	CLEANUP(workers_release) struct workers workers = {0};
 	const char *name = record_text(why->record, "pool"), *task = record_text(why->record, "task");
 	struct pool pool;
-	char ago[48];
+	char span[DURATION_TEXT];
 
 	if (workers_read(why->session, &workers, err) < 0)
 		return err->code;
 	pool = look_at_pool(&workers, name, task);
-	why_ago(why, "queued_at", ago);
-	why_say("it has been queued in pool %s at priority %s since %s", name, record_text(why->record, "priority"), ago);
+	age_format(why->now_ms, record_int(why->record, "queued_at", 0), span);
+	why_say("it has been queued in pool %s at priority %s for %s", name, record_text(why->record, "priority"),
+		span);
 	if (record_int(why->record, "lost", 0))
 		why_say("%" PRId64 " worker(s) were lost while they ran it", record_int(why->record, "lost", 0));
 	if (pool.alive == 0 && pool.gone)
-		why_say("no worker serves pool %s any more: %zu that did are gone; start one: flotillad --pool %s", name, pool.gone,
-			name);
+		why_say("no worker serves pool %s any more: %zu that did are gone; start one: flotillad --pool %s",
+			name, pool.gone, name);
 	else if (pool.alive == 0)
 		why_say("no worker serves pool %s: start one: flotillad --pool %s", name, name);
 	else if (pool.knowing == 0)

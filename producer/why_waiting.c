@@ -61,9 +61,11 @@ int why_waiting(const struct why *why, struct err *err)
 	if (preds.told > LISTED)
 		why_say("and %zu more", preds.told - LISTED);
 	if (preds.unknown)
-		why_say("%zu of them nobody has submitted: submit them with that --id, or cancel this job", preds.unknown);
+		why_say("%zu of them nobody has submitted: submit them with that --id, or cancel this job",
+			preds.unknown);
 	if (guarded)
-		why_say("its registration is not finished yet; the fleet's caretaker (a worker) finishes it, or submit it again "
+		why_say("its registration is not finished yet; the fleet's caretaker (a worker) finishes it, or submit "
+			"it again "
 			"with --id %s",
 			why->id);
 	return why_cycle(why, err);

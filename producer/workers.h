@@ -7,8 +7,8 @@
 struct worker {
 	char *name;
 	struct store_reply *record; /* its hash */
-	int64_t seen_ms;	    /* its last sign of life, Redis' clock */
-	bool alive;		    /* that is no older than its lease */
+	int64_t seen_ms;            /* its last sign of life, Redis' clock */
+	bool alive;                 /* that is no older than its lease */
 };
 
 struct workers {

@@ -30,7 +30,8 @@ static void add_worker(struct table *table, const struct worker *worker, int64_t
 
 void workers_table(const struct workers *workers, bool fancy, struct buf *ret)
 {
-	static const char *const head[] = {"WORKER", "POOL", "RUNNING", "HELD", "HOST", "PID", "VERSION", "UP", "SEEN", "TASKS"};
+	static const char *const head[] = {"WORKER", "POOL",    "RUNNING", "HELD", "HOST",
+					   "PID",    "VERSION", "UP",      "SEEN", "TASKS"};
 	struct table table = {.columns = 10, .fancy = fancy, .state = 10, .right = "llrrlrlrrl"};
 
 	for (size_t i = 0; i < table.columns; i++)

@@ -90,7 +90,7 @@ static void reload(struct store_call *call)
 	struct store_arg args[] = {STORE_TEXT("SCRIPT"), STORE_TEXT("LOAD"), STORE_BYTES(script->text, script->len)};
 
 	store_encode(&out, args, 3);
-	redisAsyncFormattedCommand(call->store->link->redis, NULL, NULL, out.data, out.len);
+	redisAsyncFormattedCommand(call->store->links[0]->redis, NULL, NULL, out.data, out.len);
 	buf_release(&out);
 }
 
@@ -144,6 +144,7 @@ static void send_call(struct store_call *call)
 {
 	static const size_t keep = 1 << 20;
 	struct buf *out = &call->store->out;
+	struct store_link *link;
 
 	buf_reset(out);
 	if (call->script)
@@ -152,7 +153,8 @@ static void send_call(struct store_call *call)
 		store_encode(out, call->args, call->count);
 	call->sent = true;
 	call->store->unsent--;
-	redisAsyncFormattedCommand(call->store->link->redis, on_reply, call, out->data, out->len);
+	link = call->store->links[call->store->turn++ % call->store->link_count];
+	redisAsyncFormattedCommand(link->redis, on_reply, call, out->data, out->len);
 	if (out->cap > keep)
 		buf_release(out);
 }

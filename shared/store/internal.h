@@ -8,6 +8,9 @@
 #include "store/lua_scripts.h"
 #include "store/store.h"
 
+/* Redis takes 16 KiB at a time from a connection, then writes and syncs its log: with several connections more calls share
+ * one sync. */
+#define STORE_LINKS 4
 #define STORE_SCRIPT_MAX 48
 #define STORE_SCRIPT_KEYS 24
 
@@ -57,9 +60,11 @@ struct store {
 	struct store_url url;
 	void (*state)(void *data, bool up, const struct err *err);
 	void *data;
-	struct store_link *link;
+	struct store_link *links[STORE_LINKS];
+	size_t link_count; /* as many as the session is to have */
+	size_t turn;
 	uv_timer_t *timer;
-	bool up, told_down, durable, full, closing, refused;
+	bool connected, up, told_down, durable, full, closing, refused;
 	uint64_t session; /* counts sessions: an answer of an older one is none */
 	unsigned tries;
 	int64_t up_since, last_reply, next_try, connecting_since;

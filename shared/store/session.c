@@ -26,16 +26,18 @@ static void tell(struct store *store, bool up)
 
 void store_link_lost(struct store *store, const char *why)
 {
-	struct store_link *link = store->link;
+	struct store_link *links[STORE_LINKS];
 
-	store->link = NULL;
-	store->up = false;
+	memcpy(links, store->links, sizeof links);
+	memset(store->links, 0, sizeof store->links);
+	store->connected = store->up = false;
 	store->session++;
 	if (!store->refused)
 		err_set(&store->why, ERR_SERVICE, "%s", why);
 	store->next_try = clock_mono_ms() + backoff_ms(100, 2000, store->tries++);
 	store_calls_unsend(store);
-	store_link_free(link);
+	for (size_t i = 0; i < STORE_LINKS; i++)
+		store_link_free(links[i]);
 	if (!store->closing)
 		tell(store, false);
 }
@@ -47,11 +49,20 @@ static void refuse(struct store *store, const char *why)
 	store_link_lost(store, why);
 }
 
+/* Whether a connection is of the present session. */
+static struct store_link *present(const struct store *store, const redisAsyncContext *redis)
+{
+	for (size_t i = 0; i < store->link_count; i++)
+		if (store->links[i] && store->links[i]->redis == redis)
+			return store->links[i];
+	return NULL;
+}
+
 static void on_lost(const redisAsyncContext *redis, int status)
 {
 	struct store *store = redis->data;
 
-	if (store->link && store->link->redis == redis)
+	if (present(store, redis))
 		store_link_lost(store, status == REDIS_OK || !redis->errstr[0] ? "connection closed" : redis->errstr);
 }
 
@@ -81,7 +92,7 @@ static bool setup_failed(struct store *store, const redisReply *reply)
 
 static void step(struct store *store)
 {
-	if (store->link && --store->setup_left == 0)
+	if (store->connected && --store->setup_left == 0)
 		ready(store);
 }
 
@@ -89,7 +100,7 @@ static void on_setup(redisAsyncContext *redis, void *raw, void *data)
 {
 	struct store *store = data;
 
-	if (store->link && store->link->redis == redis && !setup_failed(store, raw))
+	if (present(store, redis) && !setup_failed(store, raw))
 		step(store);
 }
 
@@ -99,7 +110,7 @@ static void on_appendfsync(redisAsyncContext *redis, void *raw, void *data)
 	struct store *store = data;
 	const redisReply *reply = raw;
 
-	if (!store->link || store->link->redis != redis || !reply)
+	if (!present(store, redis) || !reply)
 		return;
 	store->durable = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
 			 strcmp(reply->element[1]->str, "always") == 0;
@@ -112,7 +123,7 @@ static void on_schema(redisAsyncContext *redis, void *raw, void *data)
 	const redisReply *reply = raw;
 	char why[200];
 
-	if (!store->link || store->link->redis != redis || setup_failed(store, raw))
+	if (!present(store, redis) || setup_failed(store, raw))
 		return;
 	if (reply->type == REDIS_REPLY_STRING && strcmp(reply->str, SCHEMA) != 0) {
 		snprintf(why, sizeof why,
@@ -131,57 +142,59 @@ static void on_loaded(redisAsyncContext *redis, void *raw, void *data)
 	struct store_script_info *info = data;
 	const redisReply *reply = raw;
 
-	if (!store->link || store->link->redis != redis || setup_failed(store, raw))
+	if (!present(store, redis) || setup_failed(store, raw))
 		return;
 	snprintf(info->sha, sizeof info->sha, "%s", reply->str);
 	step(store);
 }
 
-static void ask(struct store *store, redisCallbackFn *done, void *data, const struct store_arg *args, size_t count)
+static void ask(struct store *store, struct store_link *link, redisCallbackFn *done, void *data,
+		const struct store_arg *args, size_t count)
 {
 	buf_reset(&store->out);
 	store_encode(&store->out, args, count);
 	store->setup_left++;
-	redisAsyncFormattedCommand(store->link->redis, done, data, store->out.data, store->out.len);
+	redisAsyncFormattedCommand(link->redis, done, data, store->out.data, store->out.len);
 }
 
-#define ASK(store, done, data, ...)                                                                                    \
+#define ASK(store, link, done, data, ...)                                                                              \
 	do {                                                                                                           \
 		const struct store_arg args_[] = {__VA_ARGS__};                                                        \
-		ask(store, done, data, args_, sizeof args_ / sizeof *args_);                                           \
+		ask(store, link, done, data, args_, sizeof args_ / sizeof *args_);                                     \
 	} while (0)
 
-static void log_in(struct store *store)
+static void log_in(struct store *store, struct store_link *link)
 {
 	const struct store_url *url = &store->url;
 	char db[16];
 
 	if (url->password && url->user)
-		ASK(store, on_setup, store, STORE_TEXT("AUTH"), STORE_TEXT(url->user), STORE_TEXT(url->password));
+		ASK(store, link, on_setup, store, STORE_TEXT("AUTH"), STORE_TEXT(url->user), STORE_TEXT(url->password));
 	else if (url->password)
-		ASK(store, on_setup, store, STORE_TEXT("AUTH"), STORE_TEXT(url->password));
+		ASK(store, link, on_setup, store, STORE_TEXT("AUTH"), STORE_TEXT(url->password));
 	if (url->db) {
 		snprintf(db, sizeof db, "%d", url->db);
-		ASK(store, on_setup, store, STORE_TEXT("SELECT"), STORE_TEXT(db));
+		ASK(store, link, on_setup, store, STORE_TEXT("SELECT"), STORE_TEXT(db));
 	}
 	if (store->name)
-		ASK(store, on_setup, store, STORE_TEXT("CLIENT"), STORE_TEXT("SETNAME"), STORE_TEXT(store->name));
+		ASK(store, link, on_setup, store, STORE_TEXT("CLIENT"), STORE_TEXT("SETNAME"), STORE_TEXT(store->name));
+	else
+		ASK(store, link, on_setup, store, STORE_TEXT("PING"));
 }
 
-static void set_up(struct store *store)
+/* What is needed once, whatever the number of connections. */
+static void set_up(struct store *store, struct store_link *link)
 {
 	struct buf key = BUF_INIT;
 
-	store->setup_left = 0;
-	log_in(store);
-	ASK(store, on_appendfsync, store, STORE_TEXT("CONFIG"), STORE_TEXT("GET"), STORE_TEXT("appendfsync"));
+	ASK(store, link, on_appendfsync, store, STORE_TEXT("CONFIG"), STORE_TEXT("GET"), STORE_TEXT("appendfsync"));
 	store_key(&key, store->prefix, KEY_SCHEMA, NULL, NULL);
-	ASK(store, on_setup, store, STORE_TEXT("SETNX"), STORE_TEXT(key.data), STORE_TEXT(SCHEMA));
-	ASK(store, on_schema, store, STORE_TEXT("GET"), STORE_TEXT(key.data));
+	ASK(store, link, on_setup, store, STORE_TEXT("SETNX"), STORE_TEXT(key.data), STORE_TEXT(SCHEMA));
+	ASK(store, link, on_schema, store, STORE_TEXT("GET"), STORE_TEXT(key.data));
 	buf_release(&key);
 	for (size_t i = 0; i < store->script_count; i++) {
 		const struct lua_script *script = store->scripts[i].script;
-		ASK(store, on_loaded, &store->scripts[i], STORE_TEXT("SCRIPT"), STORE_TEXT("LOAD"),
+		ASK(store, link, on_loaded, &store->scripts[i], STORE_TEXT("SCRIPT"), STORE_TEXT("LOAD"),
 		    STORE_BYTES(script->text, script->len));
 	}
 }
@@ -189,13 +202,18 @@ static void set_up(struct store *store)
 static void on_connected(const redisAsyncContext *redis, int status)
 {
 	struct store *store = redis->data;
+	struct store_link *link = present(store, redis);
 
-	if (!store->link || store->link->redis != redis)
+	if (!link)
 		return;
-	if (status == REDIS_OK)
-		set_up(store);
-	else
+	if (status != REDIS_OK) {
 		store_link_lost(store, redis->errstr);
+		return;
+	}
+	log_in(store, link);
+	if (link == store->links[0])
+		set_up(store, link);
+	step(store);
 }
 
 static void connect_now(struct store *store)
@@ -203,9 +221,15 @@ static void connect_now(struct store *store)
 	struct err err;
 
 	store->connecting_since = clock_mono_ms();
-	store->link = store_link_open(store->loop, &store->url, on_connected, on_lost, store, &err);
-	if (!store->link)
-		store_link_lost(store, err.text);
+	store->connected = true;
+	store->setup_left = store->link_count;
+	for (size_t i = 0; i < store->link_count; i++) {
+		store->links[i] = store_link_open(store->loop, &store->url, on_connected, on_lost, store, &err);
+		if (!store->links[i]) {
+			store_link_lost(store, err.text);
+			return;
+		}
+	}
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -213,7 +237,7 @@ static void on_tick(uv_timer_t *timer)
 	struct store *store = timer->data;
 	int64_t now = clock_mono_ms();
 
-	if (!store->link) {
+	if (!store->connected) {
 		if (now >= store->next_try && !store->refused)
 			connect_now(store);
 	} else if (!store->up) {
@@ -233,6 +257,7 @@ int store_open(uv_loop_t *loop, const struct store_options *options, struct stor
 	struct store *store = xcalloc(1, sizeof *store);
 
 	store->loop = loop;
+	store->link_count = options->links == 0 ? 1 : options->links < STORE_LINKS ? options->links : STORE_LINKS;
 	if (store_url_parse(options->url, &store->url, err) < 0 || store_scripts_init(store, err) < 0) {
 		store_url_release(&store->url);
 		free(store);
@@ -256,15 +281,10 @@ static void free_timer(uv_handle_t *handle) { free(handle); }
 
 void store_close(struct store *store)
 {
-	struct store_link *link;
-
 	if (!store)
 		return;
 	store->closing = true;
-	link = store->link;
-	store->link = NULL;
-	store->up = false;
-	store_link_free(link);
+	store_link_lost(store, "closed");
 	store_calls_drop(store);
 	uv_close((uv_handle_t *)store->timer, free_timer);
 	store_url_release(&store->url);

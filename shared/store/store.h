@@ -29,6 +29,7 @@ struct store_options {
 	 * again is no use: wrong password, other schema). NULL: nobody wants to know. */
 	void (*state)(void *data, bool up, const struct err *err);
 	void *data;
+	size_t links; /* connections to spread calls over; 0: 1. Calls of different turns may then overtake each other. */
 };
 
 /* Checks a URL without connecting; ERR_USAGE names what is wrong, never the password. */

@@ -375,6 +375,39 @@ Test(exec_process, closing_kills_what_runs)
 	finish(lab, trial);
 }
 
+/* What a killed worker's job left running is killed with it. */
+Test(exec_process, dies_with_the_worker)
+{
+	struct lab *lab = malloc(sizeof *lab);
+	struct trial trial = {0};
+	int64_t limit = clock_mono_ms() + LAB_LIMIT_MS;
+	struct err err;
+	pid_t worker, job;
+	char *pid_file;
+
+	lab_make_dir(lab);
+	worker = fork();
+	if (worker == 0) {
+		uv_loop_fork(&lab->loop);
+		if (lab_try_open(lab, NULL, true, &err) == 0)
+			start_script(lab, "echo $$ > pid.new; mv pid.new pid; exec sleep 600", NULL);
+		uv_run(&lab->loop, UV_RUN_DEFAULT);
+		_exit(1);
+	}
+	trial.dir = lab_path(lab, "work/default-1");
+	pid_file = lab_path(lab, "work/default-1/pid");
+	while (access(pid_file, F_OK) < 0 && clock_mono_ms() < limit)
+		usleep(1000);
+	job = read_pid(&trial, "pid");
+	cr_assert(!is_dead(job));
+	kill(worker, SIGKILL);
+	cr_assert(waitpid(worker, NULL, 0) == worker);
+	expect_dies(job);
+	free(pid_file);
+	free(trial.dir);
+	lab_close(lab);
+}
+
 Test(exec_process, directories_count_up_over_others)
 {
 	struct lab *lab = lab_open(NULL);

@@ -7,7 +7,7 @@ local id, run, events, token, worker, lease, pool, tasks, want_spec = unpack(ARG
 --#include common.inc.lua
 --#include ended.inc.lua
 local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'pool', 'task', 'expires_at', 'priority', 'epoch',
-  'dedup', 'keep', 'failures', 'started_at')
+  'dedup', 'keep', 'failures', 'started_at', 'refusals', 'due_at')
 local state = v[1]
 if not state then return {'gone'} end
 if (v[2] or '') ~= run then return {'run', v[2] or ''} end
@@ -30,7 +30,9 @@ end
 if not string.find(tasks, ',' .. v[6] .. ',', 1, true) then return {'unknown', v[6], v[8]} end
 attempt = attempt + 1
 redis.call('HSET', job, 'state', 'running', 'attempt', attempt, 'started_at', now, 'worker', worker, 'token', token)
-redis.call('HDEL', job, 'refusals', 'refused_at', 'due_at', 'dir', 'progress')
+if attempt > 1 or v[14] or v[15] then
+  redis.call('HDEL', job, 'refusals', 'refused_at', 'due_at', 'dir', 'progress')
+end
 redis.call('ZADD', leases, now + lease, id)
 redis.call('ZREM', outbox, id)
 redis.call('ZREM', scheduled, id)

@@ -1,11 +1,11 @@
 -- How a job ends, and when all that is kept of it goes. Needs common, and the keys job, spec, result, output, waiting,
 -- dependents, asked, run_hash, run_jobs, stats, settling, replies.
--- free: nothing is owed any more, so the time of keeping begins; everything goes at one instant.
-local function free(keep)
+-- free: nothing is owed any more, so the time of keeping begins; everything that there may be (`more`) goes at one instant.
+local function free(keep, more)
   local at = now + (tonumber(keep) or 86400) * 1000
-  for _, key in ipairs({job, spec, result, output, waiting, dependents, asked}) do
-    redis.call('PEXPIREAT', key, at)
-  end
+  redis.call('PEXPIREAT', job, at)
+  redis.call('PEXPIREAT', spec, at)
+  for i = 1, #more do redis.call('PEXPIREAT', more[i], at) end
   if run == '' then return end
   local live = redis.call('HMGET', run_hash, 'waiting', 'scheduled', 'queued', 'running', 'keep_until')
   if at > (tonumber(live[5]) or 0) then
@@ -28,18 +28,22 @@ local function told(state, epoch, dedup)
   local asks = redis.call('EXISTS', asked)
   return {'ended', state, epoch or '0', owed, asks, dedup or '', many, children}
 end
--- finish: from state `from` to the end `state`; `h` has what the job's hash holds of attempt, epoch, dedup and keep.
+-- finish: from state `from` to the end `state`; `h` has what the job's hash holds of attempt, epoch, dedup and keep, and in
+-- `left` the keys that there may be beside the record and the spec. A call costs more than anything else here.
 local function finish(from, state, h, ...)
   redis.call('HSET', job, 'state', state, 'ended_at', now, ...)
   move(from, state)
   redis.call('HINCRBY', stats, state, 1)
   tell(state, h.attempt)
-  local owed = redis.call('EXISTS', dependents) == 1 or h.dedup
-  local asks = redis.call('EXISTS', asked) == 1
+  local owed, asks = h.dedup, false
+  if redis.call('EXISTS', dependents, asked) > 0 then
+    owed = owed or redis.call('EXISTS', dependents) == 1
+    asks = redis.call('EXISTS', asked) == 1
+  end
   if owed then redis.call('ZADD', settling, now, id) end
   if asks then redis.call('ZADD', replies, now, id) end
   if not owed and not asks then
-    free(h.keep)
+    free(h.keep, h.left or {result, output, waiting})
     return {'ended', state, h.epoch or '0', 0, 0, '', 0, {}}
   end
   return told(state, h.epoch, h.dedup)

@@ -9,5 +9,5 @@ if v[1] and (v[2] or '') ~= run then return {'run', v[2] or ''} end
 if reply ~= '' then redis.call('HDEL', asked, reply) end
 if redis.call('EXISTS', asked) == 1 then return {'more'} end
 redis.call('ZREM', replies, id)
-if v[1] and v[3] and not redis.call('ZSCORE', settling, id) then free(v[4]) end
+if v[1] and v[3] and not redis.call('ZSCORE', settling, id) then free(v[4], {result, output, waiting, dependents, asked}) end
 return {'ok'}

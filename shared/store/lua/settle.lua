@@ -16,18 +16,28 @@ if state ~= 'running' then
   return {'stale', state}
 end
 redis.call('ZREM', leases, id)
-if tail ~= '' then redis.call('SET', output, tail) else redis.call('DEL', output) end
-local h = {attempt = v[4], epoch = v[9], dedup = v[8], keep = v[7]}
+local left = {}
+if tail ~= '' then
+  redis.call('SET', output, tail)
+  left[1] = output
+elseif v[4] ~= '1' then
+  redis.call('DEL', output)
+end
+local h = {attempt = v[4], epoch = v[9], dedup = v[8], keep = v[7], left = left}
 if outcome == 'succeeded' then
-  if value ~= '' then redis.call('SET', result, value) end
-  redis.call('HDEL', job, 'reason', 'error', 'exit_code')
-  if exit_code ~= '' then redis.call('HSET', job, 'exit_code', exit_code) end
-  if dir ~= '' then redis.call('HSET', job, 'dir', dir) end
-  return finish('running', 'succeeded', h)
+  if value ~= '' then
+    redis.call('SET', result, value)
+    left[#left + 1] = result
+  end
+  if v[5] then redis.call('HDEL', job, 'reason', 'error', 'exit_code') end
+  local fields = {}
+  if exit_code ~= '' then fields = {'exit_code', exit_code} end
+  if dir ~= '' then fields[#fields + 1] = 'dir' fields[#fields + 1] = dir end
+  return finish('running', 'succeeded', h, unpack(fields))
 end
 local failures = (tonumber(v[5]) or 0)
 local fields = {'reason', reason, 'error', cause}
-if exit_code ~= '' then fields[5] = 'exit_code' fields[6] = exit_code else redis.call('HDEL', job, 'exit_code') end
+if exit_code ~= '' then fields[5] = 'exit_code' fields[6] = exit_code elseif v[5] then redis.call('HDEL', job, 'exit_code') end
 if dir ~= '' then fields[#fields + 1] = 'dir' fields[#fields + 1] = dir end
 if v[6] then
   fields[2] = 'cancelled'

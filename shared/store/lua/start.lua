@@ -29,6 +29,5 @@ if run ~= '' then
   redis.call('PERSIST', run_hash)
   redis.call('PERSIST', run_jobs)
 end
-tell('queued', 0)
 tell('running', 1)
 return {'claimed', '1', tostring(now)}

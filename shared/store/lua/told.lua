@@ -12,5 +12,5 @@ end
 if (v[2] or '') ~= run then return {'run', v[2] or ''} end
 if not v[3] or (v[4] or '0') ~= epoch then return {'none'} end
 redis.call('ZREM', settling, id)
-if redis.call('EXISTS', asked) == 0 then free(v[5]) end
+if redis.call('EXISTS', asked) == 0 then free(v[5], {result, output, waiting, dependents, asked}) end
 return {'ok'}
