@@ -35,7 +35,9 @@ static size_t news(const struct buf *before, const char *text, size_t len)
 	size_t tail = before->len < OVERLAP ? before->len : OVERLAP;
 	const char *found;
 
-	if (before->len <= len && memcmp(text, before->data ? before->data : "", before->len) == 0)
+	if (before->len == 0)
+		return 0;
+	if (before->len <= len && memcmp(text, before->data, before->len) == 0)
 		return before->len;
 	found = memmem(text, len, before->data + before->len - tail, tail);
 	return found ? (size_t)(found - text) + tail : 0;
@@ -52,7 +54,7 @@ static int print_news(struct session *session, const char *id, struct buf *befor
 	text = store_reply_text(output, &len);
 	if (len == 0)
 		return 0; /* between two attempts there is none */
-	from = before->len ? news(before, text, len) : 0;
+	from = news(before, text, len);
 	fwrite(text + from, 1, len - from, stdout);
 	fflush(stdout);
 	buf_reset(before);

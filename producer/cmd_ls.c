@@ -146,7 +146,7 @@ static void print_rows(const struct listing *listing, int64_t now)
 static int list(struct session *session, struct listing *listing, struct ids *ids, struct err *err)
 {
 	const char *run = listing->options->run;
-	int64_t now;
+	int64_t now = 0;
 	int r = run ? session_ids_of_run(session, run, ids, err) : session_ids_of_fleet(session, ids, err);
 
 	if (r == 0)

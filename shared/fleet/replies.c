@@ -142,5 +142,5 @@ void fleet_reply(struct fleet *fleet, const char *id)
 	asker->fleet = fleet;
 	memcpy(asker->id, id, len);
 	fleet->busy++;
-	store_script(fleet->store, "detail", id, NULL, NULL, 0, on_asked, asker);
+	store_script(fleet->store, "answer", id, NULL, NULL, 0, on_asked, asker);
 }

@@ -1,0 +1,85 @@
+/* The dedup key of a registration. Taken once the record exists; held by another job that lives, the job waits for that one
+ * alone, and ends as it ends. A holder that is found ended or gone is stale: the key is taken from it. */
+#include "fleet/registration.h"
+
+static void on_joined_resolved(void *data, const struct store_reply *reply)
+{
+	struct registration *r = data;
+
+	fleet_follow(r->fleet, r->id, r->run, reply);
+	registration_take_guard_away(r);
+}
+
+static void on_holder_detail(void *data, const struct store_reply *reply)
+{
+	struct registration *r = data;
+	struct fleet_end e = {store_text_at(reply, 4), store_text_at(reply, 8), store_text_at(reply, 0),
+			      store_text_at(reply, 1), store_text_at(reply, 2), store_text_at(reply, 3)};
+
+	fleet_resolve(r->fleet, r->id, r->run, r->holder, &e, on_joined_resolved, r);
+}
+
+static void on_holder_watched(void *data, const struct store_reply *reply)
+{
+	struct registration *r = data;
+
+	if (fleet_says(reply, "live")) {
+		registration_take_guard_away(r);
+	} else if (r->reuse && fleet_says(reply, "ended") && strcmp(store_text_at(reply, 1), "succeeded") == 0) {
+		store_script(r->fleet->store, "detail", r->holder, NULL, NULL, 0, on_holder_detail, r);
+	} else {
+		free(r->stale);
+		r->stale = r->holder;
+		r->holder = NULL;
+		registration_take_key(r);
+	}
+}
+
+static void on_join(void *data, const struct store_reply *reply)
+{
+	struct registration *r = data;
+
+	(void)reply; /* 'late': somebody else has finished it; register.lua will say so */
+	if (r->holder) {
+		const struct pred holder = {r->holder, "duplicate"};
+		registration_watch(r, &holder, on_holder_watched, r);
+	} else {
+		registration_watch_all(r);
+	}
+}
+
+/* The job's own predecessors come from its spec: a join that is taken back puts them in waiting again. */
+static void join(struct registration *r)
+{
+	struct store_arg *args = xcalloc(1 + 2 * r->count, sizeof *args);
+	size_t n = 0;
+
+	args[n++] = STORE_TEXT(r->holder ? r->holder : "");
+	for (size_t i = 0; i < r->count && !r->holder; i++) {
+		args[n++] = STORE_TEXT(r->preds[i].id);
+		args[n++] = STORE_TEXT(r->preds[i].when);
+	}
+	store_script(r->fleet->store, "join", r->id, r->run, args, n, on_join, r);
+	free(args);
+}
+
+static void on_key(void *data, const struct store_reply *reply)
+{
+	struct registration *r = data;
+	const char *holder = store_text_at(reply, 0);
+
+	free(r->holder);
+	r->holder = strcmp(holder, r->id) == 0 ? NULL : xstrdup(holder);
+	join(r);
+}
+
+void registration_take_key(struct registration *r)
+{
+	const struct store_arg args[] = {STORE_TEXT("take"), STORE_TEXT(r->id), STORE_TEXT(r->stale ? r->stale : "")};
+
+	if (!r->dedup)
+		registration_watch_all(r);
+	else
+		store_script(r->fleet->store, "dedup", r->dedup, NULL, args, 3, on_key, r);
+}
+

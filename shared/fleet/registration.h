@@ -1,0 +1,38 @@
+/* One registration under way; what register.c, join.c and admit.c share. */
+#ifndef FLOTILLA_FLEET_REGISTRATION_H
+#define FLOTILLA_FLEET_REGISTRATION_H
+
+#include "fleet/internal.h"
+
+struct pred {
+	char *id;
+	const char *when;
+};
+
+struct registration {
+	struct fleet *fleet;
+	char *id, *run, *dedup, *holder; /* holder: the job that this one joins, NULL for none */
+	char *stale;			 /* a holder that was found ended or gone */
+	bool reuse, owe, revive, known, fresh;
+	struct pred *preds;
+	size_t count, next, open;
+	fleet_admitted *admitted;
+	void (*done)(void *data);
+	void *data;
+};
+
+struct registration *registration_new(struct fleet *fleet, const char *id);
+/* Tells whoever waits for it, and frees it. `error` may be NULL. */
+void registration_end(struct registration *r, const char *state, const char *error);
+void registration_add_pred(struct registration *r, const char *id, const char *when);
+/* Takes over what a job says of its run, its dedup key and its predecessors. */
+void registration_take_job(struct registration *r, const struct job *job);
+
+/* The steps, each of which goes on to the next by itself. */
+void registration_from_stored(struct registration *r);				 /* read the spec, then the key */
+void registration_take_key(struct registration *r);				 /* join.c: dedup, join */
+void registration_watch_all(struct registration *r);				 /* revive, watch, resolve */
+void registration_watch(struct registration *r, const struct pred *pred, store_done *done, void *data);
+void registration_take_guard_away(struct registration *r);			 /* register */
+
+#endif

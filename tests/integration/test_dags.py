@@ -1,0 +1,250 @@
+"""Random graphs of jobs through the real servers, against an oracle: what each job must have become, how often it was tried,
+and that none began before its predecessors had ended. Children come before parents, messages come twice, in any order, in both
+encodings, by both exchanges and all priorities.
+
+    DAG_SEED=123   the same graphs again (the seed is printed; a failure names it)
+    DAG_COUNT=5000 more of them
+"""
+import collections
+import json
+import os
+import random
+import time
+
+import msgpack
+import pika
+
+from fleet import until
+
+SEED = int(os.environ.get("DAG_SEED", random.SystemRandom().randrange(1 << 32)))
+COUNT = int(os.environ.get("DAG_COUNT", 2000))
+BATCH = 200
+PRIORITIES = ("high", "normal", "low")
+STATES = ("waiting", "scheduled", "queued", "running", "succeeded", "failed", "cancelled", "skipped", "expired")
+
+
+class Dag:
+    """A random graph: `jobs` by id as they are published, `expected` by id: (state, attempts)."""
+
+    def __init__(self, rng, run, log):
+        self.rng, self.run, self.log = rng, run, log
+        self.logged = rng.random() < 0.04
+        self.jobs, self.expected = {}, {}
+        kind = rng.random()
+        if kind < 0.1:
+            self.parents = [[i - 1] if i else [] for i in range(rng.randint(2, 12))]
+        elif kind < 0.11 and not self.logged:
+            self.parents = self.wide(rng.randint(90, 230))
+        else:
+            self.parents = self.any(rng.randint(1, 11), rng.choice((0.15, 0.3, 0.6)))
+        order = list(range(len(self.parents)))
+        rng.shuffle(order)  # a job's number in its id says nothing about its place
+        self.ids = ["%s/%d" % (run, n) for n in order]
+        for i in range(len(self.parents)):
+            self.add(i)
+
+    def any(self, count, density):
+        return [[p for p in range(i) if self.rng.random() < density] for i in range(count)]
+
+    def wide(self, width):
+        """Out to more dependents than one batch takes, and in again."""
+        return [[]] + [[0] for _ in range(width)] + [list(range(1, width + 1))]
+
+    def add(self, i):
+        rng, id = self.rng, self.ids[i]
+        job = {"id": id, "run": self.run}
+        whens = {self.ids[p]: rng.choices(("succeeded", "failed", "ended"), (6, 1, 3))[0] for p in self.parents[i]}
+        if whens:
+            after = [p if w == "succeeded" and rng.random() < 0.5 else {"id": p, "when": w} for p, w in whens.items()]
+            if rng.random() < 0.05:
+                after.append(rng.choice(after))
+            rng.shuffle(after)
+            job["after"] = after
+        failures = rng.choices((0, 1, 2, 99), (75, 5, 3, 17))[0]
+        retries = rng.choice((0, 0, 0, 1, 2))
+        if failures or retries:
+            job["retries"], job["backoff_ms"] = retries, rng.randint(1, 30)
+        self.set_task(job, failures)
+        if rng.random() < 0.05:
+            job["delay_ms"] = rng.randint(1, 100)
+        if rng.random() < 0.3:
+            job["priority"] = rng.choice(PRIORITIES)
+        if rng.random() < 0.1:
+            job["pool"] = "default"
+        self.jobs[id] = job
+        met = all(w == "ended" or self.expected[p][0] == w for p, w in whens.items())
+        if not met:
+            self.expected[id] = ("skipped", 0)
+        elif failures > retries:
+            self.expected[id] = ("failed", retries + 1)
+        else:
+            self.expected[id] = ("succeeded", failures + 1)
+
+    def set_task(self, job, failures):
+        rng = self.rng
+        if self.logged or 0 < failures < 99:  # how often it was tried, only the process is told
+            job["task"] = "exec"
+            note = "echo %%s $FLOTILLA_ID $FLOTILLA_ATTEMPT >>%s" % self.log
+            job["argv"] = ["sh", "-c", "%s; %s; [ $FLOTILLA_ATTEMPT -gt %d ]" % (note % "start", note % "end", failures)]
+        elif failures:
+            job["task"], job["args"] = "fail", {"message": "as it was told"}
+        elif rng.random() < 0.2:
+            job["task"], job["args"] = "sleep", {"ms": rng.randint(0, 20)}
+        else:
+            job["task"], job["args"] = "noop", {"n": rng.randrange(1000)}
+
+
+class Flood:
+    """Publishes unconfirmed, and remembers how often, and to whom replies are due."""
+
+    def __init__(self, fleet, rng):
+        self.fleet, self.rng = fleet, rng
+        self.channel = fleet.connection.channel()
+        self.replies = self.channel.queue_declare("", exclusive=True).method.queue
+        self.asked, self.got = collections.Counter(), collections.Counter()
+        self.expected = {}
+
+    def publish(self, job):
+        rng = self.rng
+        properties = pika.BasicProperties(delivery_mode=2)
+        if rng.random() < 0.5:
+            body = json.dumps(job).encode()
+            properties.content_type = rng.choice(("application/json", "application/json; charset=utf-8", None))
+        else:
+            body = msgpack.packb(job)
+            properties.content_type = rng.choice(("application/msgpack", None))
+        if rng.random() < 0.05:
+            properties.reply_to, properties.correlation_id = self.replies, job["id"]
+            self.asked[job["id"]] += 1
+        key = "default." + rng.choice(PRIORITIES)
+        if rng.random() < 0.5:
+            self.channel.basic_publish(self.fleet.prefix, key, body, properties)
+        else:
+            self.channel.basic_publish("", "%s.%s" % (self.fleet.prefix, key), body, properties)
+
+    def publish_all(self, dags):
+        jobs = [job for dag in dags for job in dag.jobs.values()]
+        jobs += self.rng.sample(jobs, len(jobs) // 10) + self.rng.sample(jobs, len(jobs) // 50)
+        mode = self.rng.random()
+        if mode < 0.7:
+            self.rng.shuffle(jobs)
+        elif mode < 0.85:  # all children before their parents
+            jobs.reverse()
+        for job in jobs:
+            self.publish(job)
+
+    def check_replies(self, dags):
+        """Each reply that was asked for has come; one that was asked for twice may come once."""
+        self.expected.update((id, end) for dag in dags for id, end in dag.expected.items())
+
+        def read():
+            method, properties, body = self.channel.basic_get(self.replies, auto_ack=True)
+            while method:
+                answer = json.loads(body) if properties.content_type == "application/json" else msgpack.unpackb(body)
+                id = properties.correlation_id
+                assert answer["id"] == id, answer
+                assert (answer["state"], answer["attempt"]) == self.expected[id], (answer, self.expected[id])
+                self.got[id] += 1
+                method, properties, body = self.channel.basic_get(self.replies, auto_ack=True)
+            return not set(self.asked) - set(self.got)
+        until(read, 20, lambda: "replies for %s" % sorted(set(self.asked) - set(self.got))[:5])
+        more = {id: (n, self.asked[id]) for id, n in self.got.items() if n > self.asked[id]}
+        assert not more, "more replies than were asked for: %s" % more
+
+
+def records(fleet, ids):
+    pipe = fleet.redis.pipeline(transaction=False)
+    for id in ids:
+        pipe.hgetall(fleet.key("job", id))
+        pipe.exists(fleet.key("job", id, "waiting"))
+    answers = pipe.execute()
+    return {id: (answers[2 * i], answers[2 * i + 1]) for i, id in enumerate(ids)}
+
+
+def check_dag(fleet, dag, seen):
+    for id, (state, attempts) in dag.expected.items():
+        record, waiting = seen[id]
+        story = (id, dag.expected[id], record, dag.jobs)
+        assert record["state"] == state, story
+        assert int(record["attempt"]) == attempts, story
+        assert int(record.get("failures") or 0) == attempts - (state == "succeeded") * 1, story
+        assert int(record.get("lost") or 0) == 0 and not record.get("epoch", "0").strip("0"), story
+        if state == "skipped":
+            assert record["reason"] == "predecessor" and record["error"], story
+            continue
+        assert not waiting and record.get("pending", "0") == "0", story
+        assert int(record["created_at"]) <= int(record["started_at"]) <= int(record["ended_at"]), story
+        for after in dag.jobs[id].get("after", ()):
+            parent = seen[after["id"] if isinstance(after, dict) else after][0]
+            assert int(parent["ended_at"]) <= int(record["started_at"]), (story, parent)
+
+
+def check_run(fleet, dag):
+    counts = fleet.redis.hgetall(fleet.key("run", dag.run))
+    recount = collections.Counter(state for state, _ in dag.expected.values())
+    assert int(counts["jobs"]) == len(dag.jobs), (dag.run, counts)
+    for state in STATES:
+        assert int(counts.get(state) or 0) == recount[state], (dag.run, counts, recount, dag.jobs)
+    assert fleet.redis.smembers(fleet.key("run", dag.run, "jobs")) == set(dag.jobs)
+
+
+def check_log(path, dags):
+    """The order of the lines is the order in which the processes wrote them."""
+    starts, ends = collections.defaultdict(list), collections.defaultdict(list)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file):
+                what, id, attempt = line.split()
+                (starts if what == "start" else ends)[id].append((number, int(attempt)))
+    for dag in dags:
+        for id, job in dag.jobs.items():
+            if job["task"] != "exec":
+                continue
+            attempts = list(range(1, dag.expected[id][1] + 1))
+            assert [a for _, a in starts[id]] == attempts == [a for _, a in ends[id]], (id, dag.expected[id], starts[id], job)
+            for after in job.get("after", ()) if dag.logged and attempts else ():
+                parent = after["id"] if isinstance(after, dict) else after
+                for number, _ in ends[parent]:
+                    assert number < starts[id][0][0], "%s began before %s had ended: %s" % (id, parent, dag.jobs)
+
+
+def check_empty(fleet):
+    fleet.settled(20)
+    names = ["default." + p for p in PRIORITIES] + ["unrouted", "returned", "rejected"]
+    until(lambda: not any(fleet.queue_length("%s.%s" % (fleet.prefix, n)) for n in names), 10,
+          lambda: "queues are not empty: %s" % {n: fleet.queue_length("%s.%s" % (fleet.prefix, n)) for n in names})
+    # told four times a second
+    until(lambda: all(fleet.redis.hget(fleet.key("worker", w.name), "running") == "0" for w in fleet.workers), 5,
+          "all slots are free")
+
+
+def check_stats(fleet, ends):
+    stats = {state: int(count) for state, count in fleet.redis.hgetall(fleet.key("stats")).items() if state in STATES}
+    assert stats == dict(ends), (stats, ends)
+
+
+def test_random_graphs(fleet):
+    print("DAG_SEED=%d DAG_COUNT=%d" % (SEED, COUNT), flush=True)
+    rng = random.Random(SEED)
+    for _ in range(rng.choice((2, 3))):
+        fleet.worker("--allow-exec", "--slots", rng.choice((2, 4, 8)))
+    flood, ends, began, jobs = Flood(fleet, rng), collections.Counter(), time.monotonic(), 0
+    for first in range(0, COUNT, BATCH):
+        log = os.path.join(fleet.dir, "log-%d" % first)
+        dags = [Dag(rng, "d%d" % n, log) for n in range(first, min(first + BATCH, COUNT))]
+        flood.publish_all(dags)
+        ids = [id for dag in dags for id in dag.jobs]
+        fleet.wait_all(ids, 60)
+        seen = records(fleet, ids)
+        for dag in dags:
+            check_dag(fleet, dag, seen)
+            check_run(fleet, dag)
+            ends.update(state for state, _ in dag.expected.values())
+        check_log(log, dags)
+        flood.check_replies(dags)
+        check_empty(fleet)
+        jobs += len(ids)
+    check_stats(fleet, ends)
+    assert "closed the channel" not in fleet.logs(), fleet.logs()
+    assert all(worker.process.poll() is None for worker in fleet.workers), fleet.logs()
+    print("%d graphs, %d jobs in %.1f s: %s" % (COUNT, jobs, time.monotonic() - began, dict(ends)))

@@ -1,0 +1,264 @@
+"""What becomes of jobs when workers, RabbitMQ or Redis stop, die or stand still."""
+import collections
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from fleet import ROOT, Fleet, until
+
+# Its first attempt writes its process down and waits for `go`, then says so; the second one ends at once.
+TWICE = """
+if [ "$FLOTILLA_ATTEMPT" = 1 ]; then
+	echo $$ > {dir}/{id}.pid.new && mv {dir}/{id}.pid.new {dir}/{id}.pid
+	while [ ! -e {dir}/{id}.go ]; do sleep 0.05; done
+	echo '"first"' > result
+else
+	echo '"second"' > result
+fi
+"""
+
+
+def twice(fleet, id, **more):
+    fleet.publish({"task": "exec", "id": id, "argv": ["sh", "-c", TWICE.format(dir=fleet.dir, id=id)], **more})
+
+
+def pid_of_first(fleet, id):
+    path = os.path.join(fleet.dir, id + ".pid")
+    until(lambda: os.path.exists(path), 20, "the first attempt of " + id)
+    with open(path, encoding="utf-8") as file:
+        return int(file.read())
+
+
+def alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def gone(pid, seconds=10):
+    until(lambda: not alive(pid), seconds, "process %d is gone" % pid)
+
+
+def logged(fleet, id, work="true", **more):
+    """A job that writes down when it starts and ends."""
+    script = "echo start $FLOTILLA_ID >> {log}; {work}; echo end $FLOTILLA_ID >> {log}".format(log=fleet.dir + "/log", work=work)
+    return {"task": "exec", "id": id, "argv": ["sh", "-c", script], **more}
+
+
+def each_ran_once(fleet, ids):
+    with open(fleet.dir + "/log", encoding="utf-8") as file:
+        counts = collections.Counter(file.read().splitlines())
+    wrong = {id: (counts["start " + id], counts["end " + id]) for id in ids if (counts["start " + id], counts["end " + id]) != (1, 1)}
+    assert not wrong, "started and ended so often: %s\n%s" % (wrong, {id: fleet.job(id) for id in list(wrong)[:3]})
+    assert len(counts) == 2 * len(ids)
+
+
+# --- stopping
+
+def test_drain_lets_the_running_end_and_hands_the_rest_back(fleet):
+    worker = fleet.worker("--slots", 1, "--allow-exec", "--grace", "60s")
+    twice(fleet, "runs")
+    first = pid_of_first(fleet, "runs")
+    rest = ["r%d" % i for i in range(10)]
+    for id in rest:
+        fleet.publish(logged(fleet, id))
+    until(lambda: any(fleet.state(id) == "queued" for id in rest))
+    worker.process.send_signal(signal.SIGTERM)
+    other = fleet.worker("--slots", 2, "--allow-exec")
+    # others run what it held while its own job goes on
+    fleet.wait_all(rest)
+    assert fleet.state("runs") == "running" and alive(first) and worker.process.poll() is None
+    open(fleet.dir + "/runs.go", "w", encoding="utf-8").close()
+    assert worker.process.wait(20) == 0
+    assert fleet.result("runs") == "first" and fleet.job("runs")["attempt"] == "1"
+    for id in rest:
+        job = fleet.job(id)
+        assert job["attempt"] == "1" and job.get("lost", "0") == "0" and job["worker"] == other.name, job
+    each_ran_once(fleet, rest)
+    until(lambda: fleet.redis.zscore(fleet.key("workers"), worker.name) is None, 5, "it has left")
+    fleet.settled()
+
+
+def test_drain_hands_back_what_outlasts_the_grace(fleet):
+    worker = fleet.worker("--slots", 1, "--allow-exec", "--grace", "300ms")
+    twice(fleet, "long", retries=0)
+    first = pid_of_first(fleet, "long")
+    assert worker.stop(signal.SIGTERM, 20) == 0
+    gone(first)
+    assert fleet.state("long") in ("queued", "scheduled"), fleet.job("long")
+    fleet.worker("--slots", 1, "--allow-exec")
+    job = fleet.wait("long", "succeeded")
+    assert fleet.result("long") == "second"
+    assert job.get("lost", "0") == "0" and job.get("failures", "0") == "0", job
+    fleet.settled()
+
+
+@pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(fleet, one):
+    worker = fleet.worker("--slots", 1, "--allow-exec", "--grace", "60s")
+    twice(fleet, "long")
+    first = pid_of_first(fleet, "long")
+    worker.process.send_signal(one)
+    until(lambda: fleet.redis.zscore(fleet.key("workers"), worker.name) is None or "drain" in worker.log() or
+          "stop" in worker.log() or "SIG" in worker.log(), 10, lambda: "it has begun to stop\n" + worker.log())
+    assert worker.process.poll() is None and alive(first)
+    began = time.monotonic()
+    worker.process.send_signal(one)
+    assert worker.process.wait(20) == 0
+    assert time.monotonic() - began < 10
+    gone(first)
+    fleet.worker("--slots", 1, "--allow-exec", "--lease", "2s")
+    job = fleet.wait("long", "succeeded")
+    assert fleet.result("long") == "second" and job.get("failures", "0") == "0", job
+
+
+# --- dying and standing still
+
+def test_a_killed_workers_job_runs_elsewhere(fleet):
+    worker = fleet.worker("--slots", 1, "--allow-exec", "--lease", "2s")
+    twice(fleet, "job")
+    first = pid_of_first(fleet, "job")
+    other = fleet.worker("--slots", 1, "--allow-exec", "--lease", "2s")
+    worker.process.kill()
+    began = time.monotonic()
+    gone(first, 5)
+    job = fleet.wait("job", "succeeded", 20)
+    print("ran elsewhere %.1f s after the kill (lease 2 s)" % (time.monotonic() - began))
+    assert fleet.result("job") == "second" and job["worker"] == other.name
+    assert (job["attempt"], job["lost"], job.get("failures", "0")) == ("2", "1", "0"), job
+    until(lambda: fleet.redis.zscore(fleet.key("workers"), worker.name) is None, 20, "the dead worker is forgotten")
+    fleet.settled()
+
+
+def test_poison(fleet):
+    fleet.worker("--slots", 1, "--lease", "1s", "--max-lost", 2)
+    victim = None
+    for attempt in (1, 2):
+        if attempt == 1:
+            fleet.publish({"task": "exec", "id": "poison", "argv": ["sleep", "60"]})
+        victim = fleet.worker("--slots", 1, "--allow-exec", "--lease", "1s", "--max-lost", 2)
+        until(lambda: (fleet.job("poison").get("worker"), fleet.state("poison")) == (victim.name, "running"), 20,
+              lambda: "attempt %d runs: %s" % (attempt, fleet.job("poison")))
+        victim.process.kill()
+    job = fleet.wait("poison", "failed", 20)
+    assert (job["reason"], job["attempt"], job["lost"]) == ("poison", "2", "2"), job
+    assert "2" in job["error"], job
+    fleet.settled()
+
+
+def test_a_worker_that_stood_still_cannot_settle(fleet):
+    worker = fleet.worker("--slots", 2, "--allow-exec", "--lease", "2s")
+    twice(fleet, "ends")
+    twice(fleet, "goes-on")
+    pids = [pid_of_first(fleet, id) for id in ("ends", "goes-on")]
+    other = fleet.worker("--slots", 2, "--allow-exec", "--lease", "2s")
+    worker.process.send_signal(signal.SIGSTOP)
+    try:
+        for id in ("ends", "goes-on"):
+            fleet.wait(id, "succeeded", 20)
+        # one of its processes ends behind its back, with a result
+        open(fleet.dir + "/ends.go", "w", encoding="utf-8").close()
+        gone(pids[0])
+    finally:
+        worker.process.send_signal(signal.SIGCONT)
+    gone(pids[1], 15)
+    until(lambda: fleet.redis.zscore(fleet.key("workers"), worker.name), 20, "it is back")
+    other.stop()
+    fleet.publish({"task": "exec", "id": "next", "argv": ["true"]})
+    assert fleet.wait("next", "succeeded")["worker"] == worker.name
+    for id in ("ends", "goes-on"):
+        job = fleet.job(id)
+        assert fleet.result(id) == "second" and job["worker"] == other.name and job["attempt"] == "2", job
+    fleet.settled()
+
+
+def test_two_workers_race(fleet):
+    ids = ["j%d" % i for i in range(500)]
+    for _ in range(2):
+        fleet.worker("--slots", 8, "--allow-exec")
+    for number, id in enumerate(ids):
+        fleet.publish(logged(fleet, id), priority=["high", "normal", "low"][number % 3],
+                      encoding=["json", "msgpack"][number % 2])
+    fleet.wait_all(ids, 90)
+    each_ran_once(fleet, ids)
+    by_worker = collections.Counter(fleet.job(id)["worker"] for id in ids)
+    assert len(by_worker) == 2, by_worker
+    assert all(fleet.job(id)["attempt"] == "1" for id in ids)
+    fleet.settled()
+
+
+def test_a_queue_deleted_under_its_consumer(fleet):
+    worker = fleet.worker("--slots", 1, "--allow-exec")
+    twice(fleet, "runs")
+    first = pid_of_first(fleet, "runs")
+    name = fleet.prefix + ".default.normal"
+    fleet.channel.queue_delete(name)
+    fleet.publish({"task": "noop", "id": "high"}, priority="high")
+    fleet.command("submit", "noop", "--id", "normal", check=0)
+    open(fleet.dir + "/runs.go", "w", encoding="utf-8").close()
+    for id in ("runs", "high", "normal"):
+        fleet.wait(id, "succeeded", 30)
+    assert fleet.result("runs") == "first" and not alive(first)
+    fleet.publish({"task": "noop", "id": "again"})
+    fleet.wait("again", "succeeded", 30)
+    assert worker.process.poll() is None
+    fleet.settled()
+
+
+# --- servers of its own, to be killed
+
+def services(directory, *words):
+    subprocess.run([os.path.join(ROOT, "scripts", "services"), *words, "--dir", directory], check=True, timeout=120,
+                   stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def server_dir():
+    directory = tempfile.mkdtemp(prefix="flotilla-own.")
+    services(directory, "up")
+    yield directory
+    services(directory, "down")
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def own_fleet(server_dir, monkeypatch):
+    with open(server_dir + "/env", encoding="utf-8") as file:
+        for line in file:
+            name, value = line.strip().split("=", 1)
+            monkeypatch.setenv(name, value.strip("'"))
+    fleet = Fleet()
+    yield fleet
+    fleet.close()
+
+
+@pytest.mark.parametrize("server", ["rabbitmq", "redis"])
+def test_a_server_is_killed_and_comes_back(own_fleet, server_dir, server):
+    fleet = own_fleet
+    workers = [fleet.worker("--slots", 4, "--allow-exec") for _ in range(2)]
+    ids = ["a%d" % i for i in range(150)]
+    for number, id in enumerate(ids):
+        fleet.publish(logged(fleet, id, "sleep 0.05", after=["a%d" % (number - 75)] if number >= 75 else []))
+    until(lambda: fleet.redis.hget(fleet.key("stats"), "succeeded") and int(fleet.redis.hget(fleet.key("stats"), "succeeded")) > 30)
+    services(server_dir, "kill", server)
+    began = time.monotonic()
+    # what runs meanwhile ends
+    services(server_dir, "start", server)
+    if server == "rabbitmq":
+        fleet.connect()
+    for number in range(20):
+        ids.append("b%d" % number)
+        fleet.publish(logged(fleet, ids[-1]))
+    fleet.wait_all(ids, 60)
+    print("all had ended %.1f s after the kill of %s" % (time.monotonic() - began, server))
+    assert all(fleet.state(id) == "succeeded" for id in ids)
+    each_ran_once(fleet, ids)
+    assert all(worker.process.poll() is None for worker in workers)
+    fleet.settled()
