@@ -1,9 +1,9 @@
 /* The loads of the benchmark, in C so that the client is not what is measured.
  *
- *   load raw URL QUEUE N       publish N messages of 256 bytes and consume and acknowledge them at the same time: a quorum
- *                              queue, persistent, confirms in a window of 1,000, acks in ranges. Prints seconds.
- *   load hop URL QUEUE N       one message at a time: publish, deliver, acknowledge. Prints seconds.
- *   load jobs URL EXCHANGE KEY PREFIX N    publish N no-op jobs, confirmed as above, ids PREFIX-0 … Prints seconds.
+ *   load raw URL QUEUE N       publish N messages of 256 bytes and consume and acknowledge them at the same time: a
+ * quorum queue, persistent, confirms in a window of 1,000, acks in ranges. Prints seconds. load hop URL QUEUE N one
+ * message at a time: publish, deliver, acknowledge. Prints seconds. load jobs URL EXCHANGE KEY PREFIX N    publish N
+ * no-op jobs, confirmed as above, ids PREFIX-0 … Prints seconds.
  */
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
@@ -87,7 +87,8 @@ static size_t job_body(char *body, const char *prefix, long i)
 }
 
 /* Reads confirms until at most `allowed` publishes are unconfirmed. */
-static void confirm(amqp_connection_state_t conn, uint64_t published, uint64_t *confirmed, uint64_t *seen, uint64_t allowed)
+static void confirm(amqp_connection_state_t conn, uint64_t published, uint64_t *confirmed, uint64_t *seen,
+		    uint64_t allowed)
 {
 	amqp_frame_t frame;
 

@@ -262,8 +262,8 @@ void attempt_cancel(struct worker *worker, const char *id)
 {
 	struct item *item;
 	DL_FOREACH(worker->running, item)
-		if (strcmp(item->id, id) == 0)
-			stop_for_cancel(item);
+	if (strcmp(item->id, id) == 0)
+		stop_for_cancel(item);
 }
 
 /* A renewal is answered behind the item's back: it is found again by its token. */
@@ -276,8 +276,8 @@ static struct item *find(struct worker *worker, const char *token)
 {
 	struct item *item;
 	DL_FOREACH(worker->running, item)
-		if (strcmp(item->token, token) == 0)
-			return item;
+	if (strcmp(item->token, token) == 0)
+		return item;
 	return NULL;
 }
 
@@ -324,6 +324,6 @@ void attempt_tick(struct worker *worker)
 	struct item *item;
 
 	DL_FOREACH(worker->running, item)
-		if (item->state == ITEM_RUNNING && item->tag && item->since <= before)
-			acks_item_durable(item);
+	if (item->state == ITEM_RUNNING && item->tag && item->since <= before)
+		acks_item_durable(item);
 }

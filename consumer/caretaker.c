@@ -1,9 +1,9 @@
-/* The caretaker: what dead processes left undone. Any worker can hold the role, by a short lease of its own; it gives it up when
- * it cannot do all of it.
+/* The caretaker: what dead processes left undone. Any worker can hold the role, by a short lease of its own; it gives
+ * it up when it cannot do all of it.
  *
- * A running job is taken from its worker (lose) only where lease and token are the same at two looks at least half a lease apart,
- * by this process' monotonic clock, in one session with Redis that is at least a lease old: a Redis that paused or restarted
- * takes nothing from workers that live. */
+ * A running job is taken from its worker (lose) only where lease and token are the same at two looks at least half a
+ * lease apart, by this process' monotonic clock, in one session with Redis that is at least a lease old: a Redis that
+ * paused or restarted takes nothing from workers that live. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +71,7 @@ static void each(struct worker *worker, const struct store_reply *ids, const cha
 
 struct overdue {
 	struct worker *worker;
-	char *pool, *priority;
+	char *pool, *priority, *task;
 	char id[];
 };
 
@@ -79,6 +79,7 @@ static void overdue_free(struct overdue *o)
 {
 	free(o->pool);
 	free(o->priority);
+	free(o->task);
 	free(o);
 }
 
@@ -89,7 +90,7 @@ static void on_depth(void *data, int64_t messages, int64_t consumers)
 
 	(void)consumers;
 	if (messages == 0 || messages == -1)
-		fleet_invite(worker->fleet, o->id, o->pool, o->priority);
+		fleet_invite(worker->fleet, o->id, o->pool, o->priority, o->task);
 	overdue_free(o);
 }
 
@@ -106,6 +107,7 @@ static void on_overdue(void *data, const struct store_reply *reply)
 	}
 	o->pool = xstrdup(store_text_at(reply, 1));
 	o->priority = xstrdup(store_text_at(reply, 2));
+	o->task = xstrdup(store_text_at(reply, 3));
 	topology_queue(queue, worker->options.prefix, o->pool, o->priority);
 	publisher_depth(worker->publisher, queue, on_depth, o);
 }
@@ -121,7 +123,7 @@ static void sweep_outbox(struct worker *worker, const struct store_reply *ids)
 		/* not looked at again by the next sweep */
 		store_format(worker->store, NULL, NULL, "ZADD %k XX INCR %d %s", KEY_OUTBOX, "", (int64_t)QUEUE_BUSY_MS,
 			     id);
-		store_format(worker->store, on_overdue, o, "HMGET %k state pool priority", KEY_JOB, id);
+		store_format(worker->store, on_overdue, o, "HMGET %k state pool priority task", KEY_JOB, id);
 	}
 }
 
@@ -240,7 +242,8 @@ static void sweep_workers(struct worker *worker, const struct store_reply *names
 	const struct store_arg args[] = {STORE_TEXT(since)};
 	for (size_t i = 0; i < store_reply_count(names); i++) {
 		log_warn("worker %s has not been heard of for a lease: struck off", store_text_at(names, i));
-		store_script(worker->store, "leave", store_text_at(names, i), worker->options.pool, args, 1, NULL, NULL);
+		store_script(worker->store, "leave", store_text_at(names, i), worker->options.pool, args, 1, NULL,
+			     NULL);
 	}
 }
 

@@ -11,10 +11,10 @@
 
 #define UNKNOWN_MS 10000 /* for so long a task that nobody knows is offered around */
 
-static void take_slot(struct item *item, bool instant)
+static void take_slot(struct item *item)
 {
 	item->state = ITEM_CLAIMING;
-	item->slot = !instant;
+	item->slot = !item->instant;
 	if (item->slot)
 		item->worker->running_count++;
 	if (!item->token[0])
@@ -57,6 +57,10 @@ static void claimed(struct item *item, const struct store_reply *reply)
 			return;
 		}
 		item->decoded = true;
+	}
+	if (!item->slot && !executor_instant(worker->executor, item->job.task)) {
+		item->slot = true; /* the invitation's hint was wrong */
+		worker->running_count++;
 	}
 	attempt_begin(item);
 }
@@ -203,9 +207,8 @@ void claim_item(struct item *item)
 {
 	struct worker *worker = item->worker;
 	struct store_arg args[6];
-	bool instant = item->decoded && executor_instant(worker->executor, item->job.task);
 
-	take_slot(item, instant);
+	take_slot(item);
 	args[0] = STORE_TEXT(item->token);
 	args[1] = STORE_TEXT(worker->options.name);
 	args[2] = STORE_TEXT(worker->lease_text);
@@ -256,12 +259,11 @@ bool claim_start(struct item *item)
 	struct worker *worker = item->worker;
 	const struct job *job = &item->job;
 	struct fleet_admit_text text = {.labels_buf = BUF_INIT, .reply_buf = BUF_INIT};
-	bool instant = executor_instant(worker->executor, job->task);
 
 	if (worker->draining || !store_up(worker->store) || store_full(worker->store) || !simple(item) ||
-	    schedule_held(worker) > 0 || (!instant && schedule_free_slots(worker) == 0))
+	    schedule_held(worker) > 0 || (!item->instant && schedule_free_slots(worker) == 0))
 		return false;
-	take_slot(item, instant);
+	take_slot(item);
 	worker->starts++;
 	fleet_admit_args(job, &text);
 	const struct store_arg args[] = {

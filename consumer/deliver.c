@@ -1,4 +1,5 @@
-/* One delivery: an invitation (the body is an id), a job (decoded, admitted), or no job (to PREFIX.rejected, with the reason). */
+/* One delivery: an invitation (the body is an id), a job (decoded, admitted), or no job (to PREFIX.rejected, with the
+ * reason). */
 #include <stdio.h>
 #include <string.h>
 
@@ -138,13 +139,16 @@ static void deliver_invitation(struct worker *worker, size_t level, const struct
 {
 	const struct broker_message *message = &event->message;
 	CLEANUP(freep) char *id = xmemdup0(message->body, message->body_len);
+	struct item *item;
 
 	if (!job_id_valid(message->body, message->body_len)) {
 		reject(worker, event, worker->levels[level].queue,
 		       "a flotilla.invite whose body is no job id; only the fleet sends these");
 		return;
 	}
-	schedule_hold(item_new(worker, level, worker->intake.generation, event->tag, id));
+	item = item_new(worker, level, worker->intake.generation, event->tag, id);
+	item->instant = message->task && executor_instant(worker->executor, message->task);
+	schedule_hold(item);
 }
 
 void deliver(struct worker *worker, size_t level, const struct broker_event *event)
@@ -176,6 +180,7 @@ void deliver(struct worker *worker, size_t level, const struct broker_event *eve
 		return;
 	}
 	item->decoded = true;
+	item->instant = executor_instant(worker->executor, item->job.task);
 	if (!item->job.id)
 		job_make_id(&item->job);
 	item->id = xstrdup(item->job.id);

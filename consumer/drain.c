@@ -1,5 +1,5 @@
-/* SIGTERM: takes no more, lets running jobs end for the grace period, hands the rest back, exits 0. A second one, or SIGINT twice:
- * at once. What was held and not begun goes back to the queue with the session. */
+/* SIGTERM: takes no more, lets running jobs end for the grace period, hands the rest back, exits 0. A second one, or
+ * SIGINT twice: at once. What was held and not begun goes back to the queue with the session. */
 #include <string.h>
 #include <utlist.h>
 
@@ -99,8 +99,8 @@ void drain_begin(struct worker *worker, int signal)
 		return;
 	}
 	worker->draining = true;
-	log_info("%s: takes no more jobs, waits up to %lld ms for %zu that run", signal == SIGINT ? "SIGINT" : "SIGTERM",
-		 (long long)worker->options.grace_ms, worker->running_count);
+	log_info("%s: takes no more jobs, waits up to %lld ms for %zu that run",
+		 signal == SIGINT ? "SIGINT" : "SIGTERM", (long long)worker->options.grace_ms, worker->running_count);
 	intake_stop_consuming(worker);
 	uv_timer_start(&worker->grace_timer, on_grace_over, (uint64_t)worker->options.grace_ms, 0);
 	drain_look(worker);

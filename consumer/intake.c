@@ -1,9 +1,9 @@
-/* The session with the broker that deliveries come by. Connecting and declaring block, so a thread of the pool does it; what it
- * has made is adopted by the loop and read there. When anything goes wrong the whole session goes, and a new one is made
- * with backoff: nothing of an old one (tags, consumers) is used again.
+/* The session with the broker that deliveries come by. Connecting and declaring block, so a thread of the pool does it;
+ * what it has made is adopted by the loop and read there. When anything goes wrong the whole session goes, and a new
+ * one is made with backoff: nothing of an old one (tags, consumers) is used again.
  *
- * Each level has a consumer of its own. Its prefetch follows the rate at which jobs begin here (a fifth of a second's worth
- * beyond the slots), so that short jobs are fetched far ahead and long ones hardly. */
+ * Each level has a consumer of its own. Its prefetch follows the rate at which jobs begin here (a fifth of a second's
+ * worth beyond the slots), so that short jobs are fetched far ahead and long ones hardly. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +34,7 @@ static int declare(struct connecting *c)
 	const struct worker *worker = c->worker;
 	const struct worker_options *o = &worker->options;
 
-	if (broker_channel(c->broker, 1, &c->err) < 0 ||
-	    topology_declare_fleet(c->broker, 1, o->prefix, &c->err) < 0)
+	if (broker_channel(c->broker, 1, &c->err) < 0 || topology_declare_fleet(c->broker, 1, o->prefix, &c->err) < 0)
 		return c->err.code;
 	for (size_t i = 0; i < worker->level_count; i++)
 		if (topology_declare_queue(c->broker, 1, o->prefix, o->pool, worker->levels[i].name, &c->err) < 0)
@@ -99,8 +98,7 @@ static void consume(struct worker *worker, struct level *level, uint16_t prefetc
 	level->consume = CONSUME_ASKED;
 	level->asked_at = clock_mono_ms();
 	worker->intake.more = true;
-	if (broker_qos(broker, 1, prefetch, &err) < 0 ||
-	    broker_consume(broker, 1, level->queue, level->tag, &err) < 0)
+	if (broker_qos(broker, 1, prefetch, &err) < 0 || broker_consume(broker, 1, level->queue, level->tag, &err) < 0)
 		intake_lost(worker, &err);
 }
 

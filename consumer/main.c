@@ -41,7 +41,8 @@ static const struct argp_option options[] = {
 	{"grace", 'g', "DURATION", 0, "how long running jobs may go on after SIGTERM [30s]", 3},
 	{"aging", 'A', "DURATION", 0, "after which a job of lower priority gets every tenth start [30s]", 3},
 	{"max-lost", 'm', "N", 0, "lost workers after which a job is poison [5]", 3},
-	{"keep-dirs", 'k', "DURATION", 0, "how long directories of succeeded jobs stay; of others seven times that [24h]", 3},
+	{"keep-dirs", 'k', "DURATION", 0,
+	 "how long directories of succeeded jobs stay; of others seven times that [24h]", 3},
 	{"retry-services", 'R', "DURATION", 0, "how long a service may be away [60s]", 3},
 	{"max-body", 'b', "BYTES", 0, "largest message that is taken [1048576]", 3},
 	{"priorities", 'L', "NAMES", 0, "highest first, with commas [high,normal,low]", 3},
@@ -77,8 +78,9 @@ static void add(struct settings *s, struct config_item item) { s->items[s->count
 	add(s, (struct config_item){                                                                                   \
 		       .key = name, .type = CONFIG_TEXT, .target = &o->member, .default_text = text, .check = test})
 #define NUMBER(name, kind, member, text, low, high)                                                                    \
-	add(s, (struct config_item){                                                                                   \
-		       .key = name, .type = kind, .target = &o->member, .default_text = text, .min = low, .max = high})
+	add(s,                                                                                                         \
+	    (struct config_item){                                                                                      \
+		    .key = name, .type = kind, .target = &o->member, .default_text = text, .min = low, .max = high})
 
 static void settings_init(struct settings *s, const char *name, const char *slots)
 {

@@ -1,6 +1,6 @@
-/* The worker's record in Redis, four times a second; and what that answer is for: when jobs are held here that no slot can
- * start soon, and another worker of the pool is idle, they go back to the queue for it. Consuming stops first, so that they
- * do not come back here. */
+/* The worker's record in Redis, four times a second; and what that answer is for: when jobs are held here that no slot
+ * can start soon, and another worker of the pool is idle, they go back to the queue for it. Consuming stops first, so
+ * that they do not come back here. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "worker.h"
 
 #define PRESENCE_MS 250
-#define HELD_MS 300		     /* a job held for less may be about to start */
+#define HELD_MS 300                  /* a job held for less may be about to start */
 #define HELD_MAX_MS (10 * 60 * 1000) /* handed back at the latest */
 
 /* --- handing back --- */
@@ -33,7 +33,7 @@ static void on_owed(void *data, const struct store_reply *reply)
 
 	if (strcmp(store_text_at(reply, 0), "queued") == 0) {
 		publisher_invite(worker->publisher, item->id, store_text_at(reply, 1), store_text_at(reply, 2),
-				 on_handed, item);
+				 store_text_at(reply, 3), on_handed, item);
 		return;
 	}
 	acks_item_durable(item); /* it has gone its way without this message */
@@ -44,7 +44,8 @@ void handback_held(struct item *item)
 {
 	schedule_unhold(item);
 	item->state = ITEM_SETTLING;
-	store_script(item->worker->store, "owe", item->id, item->decoded ? item->job.run : NULL, NULL, 0, on_owed, item);
+	store_script(item->worker->store, "owe", item->id, item->decoded ? item->job.run : NULL, NULL, 0, on_owed,
+		     item);
 }
 
 static size_t hand_back_older(struct worker *worker, int64_t than, size_t most)
@@ -138,7 +139,8 @@ static void beat(uv_timer_t *timer)
 		STORE_TEXT("tasks"),
 		STORE_TEXT(executor_tasks(worker->executor)),
 	};
-	store_script(worker->store, "presence", o->name, o->pool, args, sizeof args / sizeof *args, on_presence, worker);
+	store_script(worker->store, "presence", o->name, o->pool, args, sizeof args / sizeof *args, on_presence,
+		     worker);
 }
 
 void presence_start(struct worker *worker)

@@ -1,5 +1,6 @@
-/* What starts next. Levels are strict: the oldest job of the highest level that has one. So that `low` is never starved, every
- * tenth start at least goes to the job that has been held longest beyond the aging time, if there is one below. */
+/* What starts next. Levels are strict: the oldest job of the highest level that has one. So that `low` is never
+ * starved, every tenth start at least goes to the job that has been held longest beyond the aging time, if there is one
+ * below. */
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -91,12 +92,6 @@ static struct item *next_item(struct worker *worker)
 	return old ? old : first;
 }
 
-/* A built-in that ends at once takes no slot, and its job is known here to be one: it need not wait for one either. */
-static bool instant(const struct item *item)
-{
-	return item->decoded && executor_instant(item->worker->executor, item->job.task);
-}
-
 void schedule_run(struct worker *worker)
 {
 	struct item *item;
@@ -104,7 +99,7 @@ void schedule_run(struct worker *worker)
 	worker->dirty = false;
 	if (worker->draining || !store_up(worker->store))
 		return;
-	while ((item = next_item(worker)) && (schedule_free_slots(worker) > 0 || instant(item))) {
+	while ((item = next_item(worker)) && (schedule_free_slots(worker) > 0 || item->instant)) {
 		worker->starts++;
 		schedule_unhold(item);
 		claim_item(item);

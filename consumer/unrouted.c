@@ -12,7 +12,7 @@
 struct rescue {
 	struct broker *broker;
 	const char *prefix, *pool;
-	int64_t left;		    /* messages not seen yet */
+	int64_t left;        /* messages not seen yet */
 	uint64_t tags[1024]; /* delivery tags by publish number */
 	uint64_t published;
 	size_t open;
@@ -63,9 +63,7 @@ static int on_confirm(struct rescue *r, const struct broker_event *event, uint64
 static int step(struct rescue *r, const struct broker_event *event, uint64_t *confirmed)
 {
 	switch (event->kind) {
-	case BROKER_DELIVERY:
-		r->left--;
-		return ours(r, event->message.routing_key) ? move(r, event) : 0;
+	case BROKER_DELIVERY: r->left--; return ours(r, event->message.routing_key) ? move(r, event) : 0;
 	case BROKER_ACK: return on_confirm(r, event, confirmed);
 	case BROKER_CHANNEL_CLOSED:
 	case BROKER_CANCELLED: return err_set(&r->err, ERR_SERVICE, "%s", event->text);

@@ -4,8 +4,9 @@
 
 #include "broker/broker.h"
 
-/* Publishes the messages in PREFIX.unrouted whose routing key is of `pool` again to its queues, on a connection of its own;
- * the others stay. Blocks, for some seconds at most; what could not be done is done at the next start of a worker. */
+/* Publishes the messages in PREFIX.unrouted whose routing key is of `pool` again to its queues, on a connection of its
+ * own; the others stay. Blocks, for some seconds at most; what could not be done is done at the next start of a worker.
+ */
 void unrouted_rescue(const struct broker_options *options, const char *prefix, const char *pool);
 
 #endif

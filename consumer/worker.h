@@ -45,8 +45,9 @@ struct item {
 	enum item_state state;
 	size_t level;
 	uint64_t generation, tag; /* of the delivery; tag 0: none (any more) */
-	struct job job;		  /* zeroed for an invitation until the claim has brought the spec */
+	struct job job;           /* zeroed for an invitation until the claim has brought the spec */
 	bool decoded;
+	bool instant; /* its task ends within the claim's answer, as far as its message says: it takes no slot */
 	char *id;
 	int64_t since; /* monotonic ms: held, then running, since */
 	/* of the attempt */
@@ -68,13 +69,13 @@ struct level {
 	enum consume_state consume;
 	uint16_t prefetch;
 	char tag[40], old_tag[40]; /* old: being cancelled */
-	int64_t asked_at;	   /* an answer of the broker is awaited since; 0: none */
+	int64_t asked_at;          /* an answer of the broker is awaited since; 0: none */
 };
 
 /* acks.c: deliveries of the present channel by tag; tags are handed out in order, so a ring serves. */
 struct acks {
 	uint64_t generation, first, next; /* [first, next) are outstanding */
-	unsigned char *state;		  /* ring */
+	unsigned char *state;             /* ring */
 	size_t size;
 	uint64_t *done; /* tags finished since the last flush */
 	size_t done_count, done_size;
@@ -116,10 +117,10 @@ struct worker {
 	size_t level_count;
 	struct intake intake;
 	struct item *running; /* claimed and not settled */
-	size_t running_count;	/* slots taken */
-	size_t items;		/* all there are */
-	unsigned starts;	/* for aging: every tenth */
-	char *tasks;		/* ",exec,noop," for the claim */
+	size_t running_count; /* slots taken */
+	size_t items;         /* all there are */
+	unsigned starts;      /* for aging: every tenth */
+	char *tasks;          /* ",exec,noop," for the claim */
 	char lease_text[24], version[32];
 	uv_prepare_t prepare;
 	uv_check_t check;

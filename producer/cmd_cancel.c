@@ -111,8 +111,8 @@ static int cancel(struct session *session, const struct ids *ids, const char *ru
 	int r = session_run(session, all_answered, &all, -1, err);
 
 	fflush(stdout);
-	if (r == 0)
-		r = session_finish(session, err);
+	if (r == 0 && session_finish(session, err) < 0)
+		r = err_prefix(err, "the cancellation stands, what it made ready is owed");
 	if (r < 0)
 		return r;
 	if (run)

@@ -111,8 +111,8 @@ static int retry(struct session *session, const struct ids *ids, struct err *err
 	int r = session_run(session, all_answered, &all, -1, err);
 
 	fflush(stdout);
-	if (r == 0)
-		r = session_finish(session, err);
+	if (r == 0 && session_finish(session, err) < 0)
+		r = err_prefix(err, "the retry stands, invitations are owed");
 	for (size_t i = 0; i < ids->count && r == 0; i++)
 		if (jobs[i].skipped) {
 			skipped = true;

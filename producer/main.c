@@ -73,7 +73,7 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int r;
 
-	log_setup(getenv("FLOTILLA_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, false, NULL);
+	log_setup(LOG_LEVEL_WARN, false, NULL);
 	config_services_items(&app.services, items);
 	r = dispatch(argc, argv, &app, items, &err);
 	if (r < 0) {

@@ -32,6 +32,16 @@ static bool is_due(struct progress *progress)
 	return true;
 }
 
+static void elapsed_seconds(const struct progress *progress, char *text)
+{
+	int64_t ms = (clock_mono_ms() - progress->began_ms) / 1000 * 1000;
+
+	if (ms > 0)
+		duration_format(ms, text);
+	else
+		snprintf(text, DURATION_TEXT, "0 s");
+}
+
 /* The bar is as wide as the line leaves room for. */
 static void draw(struct progress *progress, int64_t done, const char *words)
 {
@@ -39,7 +49,7 @@ static void draw(struct progress *progress, int64_t done, const char *words)
 	int64_t total = progress->total > 0 ? progress->total : 1;
 	int room, filled;
 
-	duration_format((clock_mono_ms() - progress->began_ms) / 1000 * 1000, elapsed);
+	elapsed_seconds(progress, elapsed);
 	if (!progress->terminal) {
 		fprintf(stderr, "%s: %" PRId64 "/%" PRId64 "%s  (%s)\n", progress->name, done, progress->total, words,
 			elapsed);

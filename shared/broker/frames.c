@@ -66,20 +66,23 @@ static int returned_count(const amqp_table_t *headers)
 	return 0;
 }
 
-/* The queue that a message was first dead-lettered from, as the broker notes it; empty where it was not. */
-static amqp_bytes_t dead_queue(const amqp_basic_properties_t *p)
+/* A header of text; empty where there is none. */
+static amqp_bytes_t text_header(const amqp_basic_properties_t *p, const char *name)
 {
-	static const char name[] = "x-first-death-queue";
+	size_t len = strlen(name);
 
 	if (p->_flags & AMQP_BASIC_HEADERS_FLAG)
 		for (int i = 0; i < p->headers.num_entries; i++) {
 			const amqp_table_entry_t *entry = &p->headers.entries[i];
-			if (entry->key.len == sizeof name - 1 && memcmp(entry->key.bytes, name, sizeof name - 1) == 0 &&
+			if (entry->key.len == len && memcmp(entry->key.bytes, name, len) == 0 &&
 			    (entry->value.kind == AMQP_FIELD_KIND_UTF8 || entry->value.kind == AMQP_FIELD_KIND_BYTES))
 				return entry->value.value.bytes;
 		}
 	return amqp_empty_bytes;
 }
+
+static const char dead_queue[] = "x-first-death-queue"; /* where a message was first dead-lettered from */
+static const char task_hint[] = "x-flotilla-task";
 
 /* Room for all texts at once, so that nothing moves while pointers into it are taken. Only what the flags name is
  * there: the library leaves the rest as it finds it. */
@@ -94,7 +97,7 @@ static size_t text_room(const struct assembly *in, const amqp_basic_properties_t
 	room += has & AMQP_BASIC_REPLY_TO_FLAG ? p->reply_to.len : 0;
 	room += has & AMQP_BASIC_CORRELATION_ID_FLAG ? p->correlation_id.len : 0;
 	room += has & AMQP_BASIC_TYPE_FLAG ? p->type.len : 0;
-	return room + dead_queue(p).len;
+	return room + text_header(p, dead_queue).len + text_header(p, task_hint).len;
 }
 
 /* The message is whole: hands it out, with NUL-terminated copies of its texts. */
@@ -121,7 +124,8 @@ static void hand_out(struct broker *broker, uint16_t channel, struct assembly *i
 	m->type = copy_text(&in->text, has & AMQP_BASIC_TYPE_FLAG, p->type);
 	m->correlation_len = m->correlation_id ? p->correlation_id.len : 0;
 	m->returned = has & AMQP_BASIC_HEADERS_FLAG ? returned_count(&p->headers) : 0;
-	m->dead_queue = copy_text(&in->text, dead_queue(p).len > 0, dead_queue(p));
+	m->dead_queue = copy_text(&in->text, text_header(p, dead_queue).len > 0, text_header(p, dead_queue));
+	m->task = copy_text(&in->text, text_header(p, task_hint).len > 0, text_header(p, task_hint));
 	buf_grow(&in->body, 0);
 	m->body = in->body.data;
 	m->body_len = in->body.len;

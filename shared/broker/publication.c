@@ -72,15 +72,21 @@ struct publication *publication_message(const struct broker_out *out)
 	return p;
 }
 
-struct publication *publication_invite(const char *prefix, const char *id, const char *pool, const char *priority)
+struct publication *publication_invite(const char *prefix, const char *id, const char *pool, const char *priority,
+				       const char *task)
 {
 	char queue[TOPOLOGY_NAME_MAX];
+	struct broker_header *header;
 	struct publication *p;
 	char *at;
 
 	topology_queue(queue, prefix, pool, priority);
-	p = blank(PUBLICATION_INVITE, text_size(queue) + text_size(id) + text_size(pool) + text_size(priority));
-	at = p->bytes;
+	p = blank(PUBLICATION_INVITE, text_size(queue) + text_size(id) + text_size(pool) + text_size(priority) +
+					      sizeof *header + text_size(task));
+	header = (struct broker_header *)(void *)p->bytes;
+	at = p->bytes + sizeof *header;
+	header->key = "x-flotilla-task";
+	header->text = put_text(&at, task);
 	p->queue = put_text(&at, queue);
 	p->pool = put_text(&at, pool);
 	p->priority = put_text(&at, priority);
@@ -90,6 +96,8 @@ struct publication *publication_invite(const char *prefix, const char *id, const
 		.type = "flotilla.invite",
 		.body_len = strlen(id),
 		.body = put_text(&at, id),
+		.headers = header,
+		.header_count = task ? 1 : 0,
 	};
 	return p;
 }

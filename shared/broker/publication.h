@@ -25,7 +25,8 @@ struct publication {
 
 /* Each is the caller's to publication_free. */
 struct publication *publication_message(const struct broker_out *out);
-struct publication *publication_invite(const char *prefix, const char *id, const char *pool, const char *priority);
+struct publication *publication_invite(const char *prefix, const char *id, const char *pool, const char *priority,
+				       const char *task);
 struct publication *publication_depth(const char *queue);
 void publication_free(struct publication *publication);
 

@@ -179,9 +179,9 @@ void publisher_send(struct publisher *publisher, const struct broker_out *out, p
 }
 
 void publisher_invite(struct publisher *publisher, const char *id, const char *pool, const char *priority,
-		      publish_done *done, void *data)
+		      const char *task, publish_done *done, void *data)
 {
-	struct publication *p = publication_invite(publisher->prefix, id, pool, priority);
+	struct publication *p = publication_invite(publisher->prefix, id, pool, priority, task);
 	p->done = done;
 	p->data = data;
 	hand_in(publisher, p);

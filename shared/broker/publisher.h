@@ -42,10 +42,10 @@ void publisher_close(struct publisher *publisher, int64_t flush_ms);
 void publisher_send(struct publisher *publisher, const struct broker_out *out, publish_done *done, void *data);
 
 /* Publishes an invitation for job `id` to the queue of pool and priority through the default exchange: type
- * "flotilla.invite", the body the id. The queue is declared first if this session has not seen it; one that comes back
+ * "flotilla.invite", the body the id; its `task` (may be NULL) goes in the header x-flotilla-task, as a hint. The queue is declared first if this session has not seen it; one that comes back
  * returned is declared and published once more before it counts as returned. */
 void publisher_invite(struct publisher *publisher, const char *id, const char *pool, const char *priority,
-		      publish_done *done, void *data);
+		      const char *task, publish_done *done, void *data);
 
 /* How many messages are ready in a queue: `messages` is -1 where it does not exist, -2 where the broker is away. */
 typedef void publisher_depth_done(void *data, int64_t messages, int64_t consumers);

@@ -1,6 +1,6 @@
-/* Telling dependents. An end that is listed in `settling` is told to each entry of the job's dependents by resolve.lua, a
- * hundred at a time, each batch moving the entry's time on; then the dedup key is released, then the entry is struck off.
- * Whoever does this twice, or two at once, does no harm. */
+/* Telling dependents. An end that is listed in `settling` is told to each entry of the job's dependents by resolve.lua,
+ * a hundred at a time, each batch moving the entry's time on; then the dedup key is released, then the entry is struck
+ * off. Whoever does this twice, or two at once, does no harm. */
 #include <inttypes.h>
 
 #include <stdio.h>
@@ -82,8 +82,8 @@ static void release(struct telling *t)
 void fleet_resolve(struct fleet *fleet, const char *child, const char *run, const char *from, const struct fleet_end *e,
 		   store_done *done, void *data)
 {
-	const struct store_arg args[] = {STORE_TEXT(from),	STORE_TEXT(e->state),	  STORE_TEXT(e->epoch),
-					 STORE_TEXT(e->reason), STORE_TEXT(e->error),	  STORE_TEXT(e->exit_code),
+	const struct store_arg args[] = {STORE_TEXT(from),      STORE_TEXT(e->state), STORE_TEXT(e->epoch),
+					 STORE_TEXT(e->reason), STORE_TEXT(e->error), STORE_TEXT(e->exit_code),
 					 STORE_TEXT(e->result)};
 	store_script(fleet->store, "resolve", child, run, args, 7, done, data);
 }
@@ -187,7 +187,8 @@ static void go_on(struct telling *t)
 }
 
 void fleet_tell(struct fleet *fleet, const char *id, const char *run, const char *state, const char *epoch,
-		const char *dedup, const struct store_reply *children, size_t many, void (*done)(void *data), void *data)
+		const char *dedup, const struct store_reply *children, size_t many, void (*done)(void *data),
+		void *data)
 {
 	struct telling *t = xcalloc(1, sizeof *t);
 

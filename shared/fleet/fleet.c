@@ -47,7 +47,7 @@ static void on_invited(void *data, enum publish_outcome outcome)
 	store_script(fleet->store, "invited", invitation->id, NULL, NULL, 0, on_noted, invitation);
 }
 
-void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const char *priority)
+void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const char *priority, const char *task)
 {
 	struct invitation *invitation;
 	size_t len = strlen(id) + 1;
@@ -58,7 +58,7 @@ void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const c
 	invitation->fleet = fleet;
 	memcpy(invitation->id, id, len);
 	fleet->busy++;
-	publisher_invite(fleet->publisher, id, pool, priority, on_invited, invitation);
+	publisher_invite(fleet->publisher, id, pool, priority, task, on_invited, invitation);
 }
 
 /* --- what an answer leads to --- */
@@ -82,12 +82,12 @@ bool fleet_follow(struct fleet *fleet, const char *id, const char *run, const st
 		follow_end(fleet, id, run, reply);
 		return true;
 	}
-	if (ready && store_reply_count(reply) == 4) {
-		fleet_invite(fleet, id, store_text_at(reply, 2), store_text_at(reply, 3));
+	if (ready && store_reply_count(reply) == 5) {
+		fleet_invite(fleet, id, store_text_at(reply, 2), store_text_at(reply, 3), store_text_at(reply, 4));
 		return true;
 	}
-	if (fleet_says(reply, "queued") && store_reply_count(reply) == 3) {
-		fleet_invite(fleet, id, store_text_at(reply, 1), store_text_at(reply, 2));
+	if (fleet_says(reply, "queued") && store_reply_count(reply) == 4) {
+		fleet_invite(fleet, id, store_text_at(reply, 1), store_text_at(reply, 2), store_text_at(reply, 3));
 		return true;
 	}
 	return false;
@@ -129,7 +129,8 @@ static void on_cancelled(void *data, const struct store_reply *reply)
 	fleet_follow(ask->fleet, ask->id, NULL, reply);
 	/* the event only hastens what the next renewal of the lease will say */
 	if (fleet_says(reply, "asked") && store_text_at(reply, 1)[0])
-		store_format(store, NULL, NULL, "PUBLISH %k cancel\x1f%s", KEY_WORKER, store_text_at(reply, 1), ask->id);
+		store_format(store, NULL, NULL, "PUBLISH %k cancel\x1f%s", KEY_WORKER, store_text_at(reply, 1),
+			     ask->id);
 	ask_end(ask, reply);
 }
 

@@ -1,9 +1,9 @@
-/* The life of a job beyond one script: registration, ends told to dependents, replies, retries. Every flow here is a row of
- * idempotent transitions (shared/store/lua); whoever dies in the middle leaves an entry in `settling`, `outbox` or `replies`,
- * from which fleet_resume, fleet_invite and fleet_reply finish what was begun (the caretaker calls them).
+/* The life of a job beyond one script: registration, ends told to dependents, replies, retries. Every flow here is a
+ * row of idempotent transitions (shared/store/lua); whoever dies in the middle leaves an entry in `settling`, `outbox`
+ * or `replies`, from which fleet_resume, fleet_invite and fleet_reply finish what was begun (the caretaker calls them).
  *
- * Used by the worker and the command alike. Loop's thread; nothing blocks; flows end by themselves, fleet_busy says how many
- * are under way.
+ * Used by the worker and the command alike. Loop's thread; nothing blocks; flows end by themselves, fleet_busy says how
+ * many are under way.
  */
 #ifndef FLOTILLA_FLEET_FLEET_H
 #define FLOTILLA_FLEET_FLEET_H
@@ -31,7 +31,7 @@ const struct job_limits *fleet_limits(const struct fleet *fleet);
 
 /* What became of an admission. `state` is a state's name, or "" where an error says why not. */
 struct fleet_admission {
-	bool known;	   /* the id was there before: nothing new was registered */
+	bool known;        /* the id was there before: nothing new was registered */
 	const char *state; /* of the job now, as far as this flow knows */
 	const char *error; /* NULL, or what Redis said */
 };
@@ -51,21 +51,22 @@ struct fleet_admit_text {
 void fleet_admit_args(const struct job *job, struct fleet_admit_text *text);
 void fleet_admit_release(struct fleet_admit_text *text);
 
-/* Goes on from a script's answer: where it says that the job has ended, its dependents are told, its dedup key is released,
- * its replies are published; where it says that it is queued again, it is invited. False where the answer is neither. */
+/* Goes on from a script's answer: where it says that the job has ended, its dependents are told, its dedup key is
+ * released, its replies are published; where it says that it is queued again, it is invited. False where the answer is
+ * neither. */
 bool fleet_follow(struct fleet *fleet, const char *id, const char *run, const struct store_reply *reply);
 
 /* Finishes what `settling` lists for a job: a registration or an end, whichever it is. `done` may be NULL. */
 void fleet_resume(struct fleet *fleet, const char *id, void (*done)(void *data), void *data);
 
 /* Publishes an invitation; when it is confirmed the outbox entry's time moves on by five minutes (invited.lua). */
-void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const char *priority);
+void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const char *priority, const char *task);
 /* Publishes the replies that a job that has ended owes. */
 void fleet_reply(struct fleet *fleet, const char *id);
 
-/* cancel and retry. `done` gets the script's answer: its first word says what became of it (cancel.lua, retry.lua); it is NULL
- * where the flow could not go on. After a retry that was taken, the flow goes on until the job and what it revived are
- * registered again (fleet_busy). */
+/* cancel and retry. `done` gets the script's answer: its first word says what became of it (cancel.lua, retry.lua); it
+ * is NULL where the flow could not go on. After a retry that was taken, the flow goes on until the job and what it
+ * revived are registered again (fleet_busy). */
 void fleet_cancel(struct fleet *fleet, const char *id, store_done *done, void *data);
 void fleet_retry(struct fleet *fleet, const char *id, store_done *done, void *data);
 

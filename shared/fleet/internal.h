@@ -21,11 +21,12 @@ struct fleet {
 struct fleet_end {
 	const char *state, *epoch, *reason, *error, *exit_code, *result;
 };
-void fleet_resolve(struct fleet *fleet, const char *child, const char *run, const char *from, const struct fleet_end *end,
-		   store_done *done, void *data);
+void fleet_resolve(struct fleet *fleet, const char *child, const char *run, const char *from,
+		   const struct fleet_end *end, store_done *done, void *data);
 /* Tells everybody of an end that `settling` lists. */
 void fleet_tell(struct fleet *fleet, const char *id, const char *run, const char *state, const char *epoch,
-		const char *dedup, const struct store_reply *children, size_t many, void (*done)(void *data), void *data);
+		const char *dedup, const struct store_reply *children, size_t many, void (*done)(void *data),
+		void *data);
 
 /* register.c: the rest of a registration that stands in Redis half done, from its stored spec. `revive`: the dependents
  * that were skipped for it too. */

@@ -1,5 +1,5 @@
-/* The dedup key of a registration. Taken once the record exists; held by another job that lives, the job waits for that one
- * alone, and ends as it ends. A holder that is found ended or gone is stale: the key is taken from it. */
+/* The dedup key of a registration. Taken once the record exists; held by another job that lives, the job waits for that
+ * one alone, and ends as it ends. A holder that is found ended or gone is stale: the key is taken from it. */
 #include "fleet/registration.h"
 
 static void on_joined_resolved(void *data, const struct store_reply *reply)
@@ -82,4 +82,3 @@ void registration_take_key(struct registration *r)
 	else
 		store_script(r->fleet->store, "dedup", r->dedup, NULL, args, 3, on_key, r);
 }
-

@@ -1,10 +1,9 @@
 /* Registration, in steps that can each be done twice and in any company:
  *
- *   admit      the record, the spec, the guard, the entry in settling          (jobs that wait for nothing are done here)
- *   dedup      take the key; held by another that lives: wait for it alone     (join), then watch it
- *   revive     of a job that was retried: whom it let be skipped lives again
- *   watch      each predecessor; one that has ended already is resolved at once
- *   register   the guard goes, and with the last predecessor gone the job is ready
+ *   admit      the record, the spec, the guard, the entry in settling          (jobs that wait for nothing are done
+ * here) dedup      take the key; held by another that lives: wait for it alone     (join), then watch it revive     of
+ * a job that was retried: whom it let be skipped lives again watch      each predecessor; one that has ended already is
+ * resolved at once register   the guard goes, and with the last predecessor gone the job is ready
  */
 #include <stdio.h>
 
@@ -225,4 +224,3 @@ void fleet_register(struct fleet *fleet, const char *id, bool revive, void (*don
 	r->data = data;
 	registration_from_stored(r);
 }
-

@@ -12,7 +12,7 @@ struct pred {
 struct registration {
 	struct fleet *fleet;
 	char *id, *run, *dedup, *holder; /* holder: the job that this one joins, NULL for none */
-	char *stale;			 /* a holder that was found ended or gone */
+	char *stale;                     /* a holder that was found ended or gone */
 	bool reuse, owe, revive, known, fresh;
 	struct pred *preds;
 	size_t count, next, open;
@@ -29,10 +29,10 @@ void registration_add_pred(struct registration *r, const char *id, const char *w
 void registration_take_job(struct registration *r, const struct job *job);
 
 /* The steps, each of which goes on to the next by itself. */
-void registration_from_stored(struct registration *r);				 /* read the spec, then the key */
-void registration_take_key(struct registration *r);				 /* join.c: dedup, join */
-void registration_watch_all(struct registration *r);				 /* revive, watch, resolve */
+void registration_from_stored(struct registration *r); /* read the spec, then the key */
+void registration_take_key(struct registration *r);    /* join.c: dedup, join */
+void registration_watch_all(struct registration *r);   /* revive, watch, resolve */
 void registration_watch(struct registration *r, const struct pred *pred, store_done *done, void *data);
-void registration_take_guard_away(struct registration *r);			 /* register */
+void registration_take_guard_away(struct registration *r); /* register */
 
 #endif

@@ -1,7 +1,7 @@
-/* Replies. Each (reply_to, correlation_id) stands once in the job's replies hash, as `CORRELATION_LENGTH:CORRELATION REPLY_TO`,
- * with its encoding; it is struck off when the broker has confirmed the reply, or returned it (a queue that is gone harms
- * nobody). The message_id is made of the job's epoch and the entry's digest, so that a second copy after a fault has the
- * same. */
+/* Replies. Each (reply_to, correlation_id) stands once in the job's replies hash, as `CORRELATION_LENGTH:CORRELATION
+ * REPLY_TO`, with its encoding; it is struck off when the broker has confirmed the reply, or returned it (a queue that
+ * is gone harms nobody). The message_id is made of the job's epoch and the entry's digest, so that a second copy after
+ * a fault has the same. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -30,7 +30,8 @@ bool reply_entry_decode(const char *entry, size_t size, const char **ret_reply_t
 	char *end;
 	unsigned long len = strtoul(entry, &end, 10);
 
-	if (end == entry || *end != ':' || len > size || (size_t)(end + 1 - entry) + len + 1 > size || end[1 + len] != ' ')
+	if (end == entry || *end != ':' || len > size || (size_t)(end + 1 - entry) + len + 1 > size ||
+	    end[1 + len] != ' ')
 		return false;
 	*ret_correlation = end + 1;
 	*ret_len = len;
@@ -68,8 +69,8 @@ static uint64_t digest(const char *bytes, size_t len)
 	return h;
 }
 
-static void publish(struct fleet *fleet, const char *id, const struct store_reply *detail, const char *entry, size_t size,
-		    enum job_encoding encoding)
+static void publish(struct fleet *fleet, const char *id, const struct store_reply *detail, const char *entry,
+		    size_t size, enum job_encoding encoding)
 {
 	struct job_reply reply = {
 		.id = id,

@@ -1,5 +1,6 @@
-/* After a retry: whoever was skipped for the job, down the graph. In two phases, so that nobody asks a predecessor that will be
- * revived in a moment: first every one of them waits again behind its guard, then each registration is finished. */
+/* After a retry: whoever was skipped for the job, down the graph. In two phases, so that nobody asks a predecessor that
+ * will be revived in a moment: first every one of them waits again behind its guard, then each registration is
+ * finished. */
 #include <stdio.h>
 #include <uthash.h>
 
@@ -22,7 +23,7 @@ struct edge {
 
 struct revival {
 	struct fleet *fleet;
-	struct node *nodes;	   /* all that live again, by id, in the order they were found; the root first */
+	struct node *nodes;        /* all that live again, by id, in the order they were found; the root first */
 	struct node *first, *last; /* whose dependents are still to be read */
 	size_t open;
 	void (*done)(void *data);

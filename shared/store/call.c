@@ -1,4 +1,5 @@
-/* Calls: made, encoded, sent in order, answered, sent again. A call is one allocation: the struct, its arguments, their bytes. */
+/* Calls: made, encoded, sent in order, answered, sent again. A call is one allocation: the struct, its arguments, their
+ * bytes. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +76,7 @@ static bool begins(const char *text, const char *with) { return strncmp(text, wi
 
 static bool passes(const char *error)
 {
-	static const char *const words[] = {"LOADING", "BUSY ", "READONLY", "MISCONF", "MASTERDOWN",
+	static const char *const words[] = {"LOADING",    "BUSY ",       "READONLY", "MISCONF", "MASTERDOWN",
 					    "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "OOM"};
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (begins(error, words[i]))
@@ -167,8 +168,8 @@ void store_calls_send(struct store *store)
 	if (!store->up || store->unsent == 0)
 		return;
 	DL_FOREACH(store->calls, call)
-		if (!call->sent && call->not_before <= now)
-			send_call(call);
+	if (!call->sent && call->not_before <= now)
+		send_call(call);
 }
 
 void store_calls_unsend(struct store *store)

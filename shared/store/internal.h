@@ -8,8 +8,8 @@
 #include "store/lua_scripts.h"
 #include "store/store.h"
 
-/* Redis takes 16 KiB at a time from a connection, then writes and syncs its log: with several connections more calls share
- * one sync. */
+/* Redis takes 16 KiB at a time from a connection, then writes and syncs its log: with several connections more calls
+ * share one sync. */
 #define STORE_LINKS 4
 #define STORE_SCRIPT_MAX 48
 #define STORE_SCRIPT_KEYS 24
@@ -81,9 +81,8 @@ struct store {
 int store_url_parse(const char *url, struct store_url *ret, struct err *err);
 void store_url_release(struct store_url *url);
 
-/* link.c: a hiredis connection on the loop. NULL with `err` where it cannot even begin. After an error the link is dead:
- * `connected` (with REDIS_ERR) or `lost` is called; then call store_link_free,
- * from within it or later. */
+/* link.c: a hiredis connection on the loop. NULL with `err` where it cannot even begin. After an error the link is
+ * dead: `connected` (with REDIS_ERR) or `lost` is called; then call store_link_free, from within it or later. */
 struct store_link *store_link_open(uv_loop_t *loop, const struct store_url *url, redisConnectCallback *connected,
 				   redisDisconnectCallback *lost, void *data, struct err *err);
 void store_link_free(struct store_link *link);

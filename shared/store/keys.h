@@ -24,7 +24,7 @@
 	X(KEY_REPLIES, "replies", ":replies", "", FLEET)                                                               \
 	X(KEY_STATS, "stats", ":stats", "", FLEET)                                                                     \
 	X(KEY_WORKERS, "workers", ":workers", "", FLEET)                                                               \
-	X(KEY_IDLE, "idle", ":idle:", "", RUN)                                                                        \
+	X(KEY_IDLE, "idle", ":idle:", "", RUN)                                                                         \
 	X(KEY_WORKER, "worker", ":worker:", "", ID)                                                                    \
 	X(KEY_CARETAKER, "caretaker", ":caretaker", "", FLEET)                                                         \
 	X(KEY_SCHEMA, "schema", ":schema", "", FLEET)                                                                  \
@@ -35,7 +35,7 @@ enum store_key {
 #define X(name, word, before, behind, of) name,
 	STORE_KEY_MAP(X)
 #undef X
-	STORE_KEY_COUNT
+		STORE_KEY_COUNT
 };
 
 /* Appends a key's (or channel's) name. `id` is the job's, dedup key, worker's name or run, as the key is of one. */

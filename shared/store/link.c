@@ -1,5 +1,5 @@
-/* hiredis on libuv. The adapter that hiredis ships never reports a refused connection (its poll callback returns on an error
- * status); this one does, and it writes once a turn of the loop, however many commands the turn made. */
+/* hiredis on libuv. The adapter that hiredis ships never reports a refused connection (its poll callback returns on an
+ * error status); this one does, and it writes once a turn of the loop, however many commands the turn made. */
 #include <string.h>
 #include <unistd.h>
 
@@ -61,8 +61,8 @@ static void del_read(void *data)
 	want(link, link->events & ~UV_READABLE);
 }
 
-/* A command was added (a first attempt is made at the end of the turn), or, from within a write, the socket did not take
- * everything, or there is no connection yet: then its writability is waited for. */
+/* A command was added (a first attempt is made at the end of the turn), or, from within a write, the socket did not
+ * take everything, or there is no connection yet: then its writability is waited for. */
 static void add_write(void *data)
 {
 	struct store_link *link = data;

@@ -127,8 +127,8 @@ static void on_tick(uv_timer_t *timer)
 		l->next_try = now + backoff_ms(100, 2000, l->tries++);
 }
 
-struct store_listener *store_listen(struct store *store, const char *worker, void (*heard)(void *data, const char *text),
-				    void *data)
+struct store_listener *store_listen(struct store *store, const char *worker,
+				    void (*heard)(void *data, const char *text), void *data)
 {
 	struct store_listener *l = xcalloc(1, sizeof *l);
 	struct buf channel = BUF_INIT;

@@ -80,8 +80,7 @@ struct store_reply *store_reply_copy(const struct store_reply *reply)
 		to->elements = from->elements;
 		to->element = xcalloc(from->elements, sizeof *to->element);
 		for (size_t i = 0; i < from->elements; i++)
-			to->element[i] =
-				(redisReply *)store_reply_copy((const struct store_reply *)from->element[i]);
+			to->element[i] = (redisReply *)store_reply_copy((const struct store_reply *)from->element[i]);
 	}
 	return (struct store_reply *)to;
 }

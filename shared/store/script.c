@@ -1,5 +1,5 @@
-/* The scripts: which keys each takes stands in its own first line, `local job, spec = unpack(KEYS)`, and is read there, so
- * that the two cannot differ. */
+/* The scripts: which keys each takes stands in its own first line, `local job, spec = unpack(KEYS)`, and is read there,
+ * so that the two cannot differ. */
 #include <string.h>
 
 #include "store/internal.h"

@@ -1,6 +1,6 @@
-/* The session: connect, log in, check the schema, load the scripts, then send what waits. When it is lost, everything that
- * is unanswered waits for the next one. A timer of 100 ms is its only clock: it connects again when that is due, sends what
- * was refused for a while, and ends a connection that has stopped answering. */
+/* The session: connect, log in, check the schema, load the scripts, then send what waits. When it is lost, everything
+ * that is unanswered waits for the next one. A timer of 100 ms is its only clock: it connects again when that is due,
+ * sends what was refused for a while, and ends a connection that has stopped answering. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

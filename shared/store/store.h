@@ -1,12 +1,12 @@
 /* A session with Redis on a libuv loop: pipelined, asynchronous, and recovered as a whole. The only room that includes
  * hiredis.h.
  *
- * A call is kept until it has been answered: when the connection is lost, everything unanswered is sent again in the same
- * order on the next one. That is sound because every transition can be done twice (architecture, law 3); so callers never
- * see a lost connection, they only wait. Calls of one turn of the loop leave in one write.
+ * A call is kept until it has been answered: when the connection is lost, everything unanswered is sent again in the
+ * same order on the next one. That is sound because every transition can be done twice (architecture, law 3); so
+ * callers never see a lost connection, they only wait. Calls of one turn of the loop leave in one write.
  *
- * All functions are called on the loop's thread; none blocks but the `_sync` ones and store_wait_up, which run the loop.
- * Keys are named by enum store_key (keys.h); replies are read through store_reply.
+ * All functions are called on the loop's thread; none blocks but the `_sync` ones and store_wait_up, which run the
+ * loop. Keys are named by enum store_key (keys.h); replies are read through store_reply.
  */
 #ifndef FLOTILLA_STORE_STORE_H
 #define FLOTILLA_STORE_STORE_H
@@ -25,11 +25,12 @@ struct store_options {
 	const char *url;    /* redis://[user:password@]host:port/db or unix://path; copied */
 	const char *prefix; /* copied */
 	const char *name;   /* CLIENT SETNAME; may be NULL */
-	/* Told when the session is up, and when it is lost or cannot be had (err: ERR_SERVICE, or ERR_REFUSED where trying
-	 * again is no use: wrong password, other schema). NULL: nobody wants to know. */
+	/* Told when the session is up, and when it is lost or cannot be had (err: ERR_SERVICE, or ERR_REFUSED where
+	 * trying again is no use: wrong password, other schema). NULL: nobody wants to know. */
 	void (*state)(void *data, bool up, const struct err *err);
 	void *data;
-	size_t links; /* connections to spread calls over; 0: 1. Calls of different turns may then overtake each other. */
+	size_t links; /* connections to spread calls over; 0: 1. Calls of different turns may then overtake each other.
+		       */
 };
 
 /* Checks a URL without connecting; ERR_USAGE names what is wrong, never the password. */
@@ -56,7 +57,8 @@ uv_loop_t *store_loop(const struct store *store);
 /* Runs the loop until the session is up; ERR_SERVICE after `timeout_ms`, with the reason. */
 int store_wait_up(struct store *store, int64_t timeout_ms, struct err *err);
 
-/* --- replies ------------------------------------------------------------------------------------------------------- */
+/* --- replies -------------------------------------------------------------------------------------------------------
+ */
 
 /* A reply, or a part of one; borrowed for the callback (or until store_reply_free, for the sync calls). */
 struct store_reply;
@@ -76,7 +78,8 @@ int64_t store_int_at(const struct store_reply *reply, size_t index);
 /* The value of a field in a flat list name, value, name, value … (HGETALL); NULL where there is none. */
 const char *store_field(const struct store_reply *reply, const char *name);
 
-/* --- calls --------------------------------------------------------------------------------------------------------- */
+/* --- calls ---------------------------------------------------------------------------------------------------------
+ */
 
 /* An argument. STORE_TEXT("…") and STORE_BYTES(p, n). */
 struct store_arg {
@@ -88,16 +91,17 @@ struct store_arg {
 
 typedef void store_done(void *data, const struct store_reply *reply);
 
-/* Runs the script `name` (shared/store/lua/NAME.lua) on one job. ARGV begins with id, run and the events channel; `args`
- * follow. Where the script answers that the job belongs to another run, it is run again with that. `run` may be NULL. */
+/* Runs the script `name` (shared/store/lua/NAME.lua) on one job. ARGV begins with id, run and the events channel;
+ * `args` follow. Where the script answers that the job belongs to another run, it is run again with that. `run` may be
+ * NULL. */
 void store_script(struct store *store, const char *name, const char *id, const char *run, const struct store_arg *args,
 		  size_t count, store_done *done, void *data);
 
 /* Sends a command; `done` may be NULL. It may be sent again after a lost connection: only what can be done twice. */
 void store_command(struct store *store, store_done *done, void *data, const struct store_arg *args, size_t count);
 
-/* The same, printf-like for short ones: words parted by blanks; %k takes (enum store_key, const char *id) and is a key's
- * name, %s a text of any content, %b (const void *, size_t), %d an int64_t. */
+/* The same, printf-like for short ones: words parted by blanks; %k takes (enum store_key, const char *id) and is a
+ * key's name, %s a text of any content, %b (const void *, size_t), %d an int64_t. */
 void store_format(struct store *store, store_done *done, void *data, const char *format, ...);
 
 /* Runs the loop until the answer is there. NULL with ERR_SERVICE when Redis is away for `timeout_ms`; error replies are
@@ -108,15 +112,16 @@ struct store_reply *store_reply_copy(const struct store_reply *reply);
 void store_reply_free(struct store_reply *reply);
 static inline void store_reply_freep(struct store_reply **reply) { store_reply_free(*reply); }
 
-/* --- events -------------------------------------------------------------------------------------------------------- */
+/* --- events --------------------------------------------------------------------------------------------------------
+ */
 
 struct store_listener;
 
-/* Listens to the fleet's events, or with `worker` to what is said to that worker, on a connection of its own that comes back
- * by itself. `heard` gets each message; NULL, when the connection is (again) up and every two seconds: look by yourself at
- * what you may have missed. */
-struct store_listener *store_listen(struct store *store, const char *worker, void (*heard)(void *data, const char *text),
-				    void *data);
+/* Listens to the fleet's events, or with `worker` to what is said to that worker, on a connection of its own that comes
+ * back by itself. `heard` gets each message; NULL, when the connection is (again) up and every two seconds: look by
+ * yourself at what you may have missed. */
+struct store_listener *store_listen(struct store *store, const char *worker,
+				    void (*heard)(void *data, const char *text), void *data);
 /* Frees once the loop has run; NULL is fine. */
 void store_unlisten(struct store_listener *listener);
 

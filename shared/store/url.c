@@ -99,8 +99,9 @@ int store_url_parse(const char *url, struct store_url *ret, struct err *err)
 	else if (strncasecmp(url, "redis://", 8) == 0)
 		r = parse_tcp(ret, url + 8, err);
 	else if (strncasecmp(url, "rediss://", 9) == 0)
-		r = err_set(err, ERR_USAGE, "Redis URL: this build speaks no TLS to Redis: use redis:// or unix:// (through "
-					    "stunnel, for instance)");
+		r = err_set(err, ERR_USAGE,
+			    "Redis URL: this build speaks no TLS to Redis: use redis:// or unix:// (through "
+			    "stunnel, for instance)");
 	else
 		r = err_set(err, ERR_USAGE, "Redis URL: it must begin with redis://, or with unix:/// and a path");
 	if (r < 0)

@@ -563,12 +563,12 @@ Test(publisher, confirms_at_the_raw_rate)
 
 	choose_prefix(prefix);
 	watch_open(&w, amqp_url(), prefix);
-	publisher_invite(w.publisher, "first", "default", "normal", on_done, &w);
+	publisher_invite(w.publisher, "first", "default", "normal", NULL, on_done, &w);
 	watch_all(&w, LIMIT_MS);
 	began = clock_mono_ms();
 	for (int i = 0; i < COUNT; i++) {
 		snprintf(id, sizeof id, "job-%d", i);
-		publisher_invite(w.publisher, id, "default", i % 2 ? "normal" : "low", on_done, &w);
+		publisher_invite(w.publisher, id, "default", i % 2 ? "normal" : "low", NULL, on_done, &w);
 	}
 	watch_all(&w, LIMIT_MS);
 	cr_log_info("%d invitations confirmed in %" PRId64 " ms", COUNT, clock_mono_ms() - began);
@@ -626,10 +626,10 @@ Test(publisher, declares_the_queue_of_an_invitation_again)
 	choose_prefix(prefix);
 	topology_queue(queue, prefix, "default", "high");
 	watch_open(&w, amqp_url(), prefix);
-	publisher_invite(w.publisher, "a", "default", "high", on_done, &w);
+	publisher_invite(w.publisher, "a", "default", "high", NULL, on_done, &w);
 	watch_all(&w, LIMIT_MS);
 	delete_queue(queue);
-	publisher_invite(w.publisher, "b", "default", "high", on_done, &w);
+	publisher_invite(w.publisher, "b", "default", "high", NULL, on_done, &w);
 	watch_all(&w, LIMIT_MS);
 	cr_assert(w.confirmed == 2 && w.returned == 0);
 	publisher_depth(w.publisher, queue, on_depth, &w);
@@ -652,7 +652,7 @@ Test(publisher, without_a_broker)
 	cr_assert(w.messages == -2);
 	cr_assert(w.downs == 1 && w.last_code == ERR_SERVICE && !publisher_up(w.publisher));
 	for (int i = 0; i < 10; i++)
-		publisher_invite(w.publisher, "a", "default", "high", on_done, &w);
+		publisher_invite(w.publisher, "a", "default", "high", NULL, on_done, &w);
 	publisher_depth(w.publisher, "q", on_depth, &w);
 	publisher_close(w.publisher, 300);
 	uv_run(&w.loop, UV_RUN_DEFAULT);
@@ -669,7 +669,7 @@ Test(publisher, close_waits_for_what_is_under_way)
 	choose_prefix(prefix);
 	watch_open(&w, amqp_url(), prefix);
 	for (int i = 0; i < 2000; i++)
-		publisher_invite(w.publisher, "a", "default", "high", on_done, &w);
+		publisher_invite(w.publisher, "a", "default", "high", NULL, on_done, &w);
 	publisher_close(w.publisher, 15000);
 	cr_assert(w.confirmed == 2000 && w.dropped == 0);
 	uv_run(&w.loop, UV_RUN_DEFAULT);
@@ -700,7 +700,7 @@ Test(publisher, survives_the_brokers_death, .timeout = 180)
 	for (int i = 0; i < COUNT; i++) {
 		char id[32];
 		snprintf(id, sizeof id, "job-%d", i);
-		publisher_invite(w.publisher, id, "default", "normal", on_done, &w);
+		publisher_invite(w.publisher, id, "default", "normal", NULL, on_done, &w);
 	}
 	while (w.confirmed < COUNT / 10)
 		uv_run(&w.loop, UV_RUN_ONCE);
@@ -748,7 +748,7 @@ Test(publisher, waits_for_a_blocked_broker_and_leaves_a_frozen_one, .timeout = 1
 	choose_prefix(f.prefix);
 	topology_queue(f.queue, f.prefix, "default", "normal");
 	watch_open(&w, url, f.prefix);
-	publisher_invite(w.publisher, "first", "default", "normal", on_done, &w);
+	publisher_invite(w.publisher, "first", "default", "normal", NULL, on_done, &w);
 	watch_all(&w, LIMIT_MS);
 
 	control(dir, "set_vm_memory_high_watermark", "0.00001", NULL, NULL, NULL);

@@ -58,4 +58,4 @@ if run ~= '' then
   redis.call('PERSIST', run_jobs)
 end
 tell(state, 0)
-return {'new', state, pool, priority}
+return {'new', state, pool, priority, task}

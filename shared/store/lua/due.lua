@@ -4,7 +4,7 @@
 local job, scheduled, outbox, run_hash = unpack(KEYS)
 local id, run, events = unpack(ARGV)
 --#include common.inc.lua
-local v = redis.call('HMGET', job, 'state', 'run', 'attempt', 'pool', 'priority')
+local v = redis.call('HMGET', job, 'state', 'run', 'attempt', 'pool', 'priority', 'task')
 if not v[1] then
   redis.call('ZREM', scheduled, id)
   return {'gone'}
@@ -21,4 +21,4 @@ elseif v[1] ~= 'queued' then
   return {'none', v[1]}
 end
 redis.call('ZADD', outbox, now, id)
-return {'queued', v[4], v[5]}
+return {'queued', v[4], v[5], v[6]}

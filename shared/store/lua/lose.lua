@@ -5,7 +5,7 @@ local job, spec, result, output, waiting, dependents, asked, leases, outbox, set
 local id, run, events, token, lease, max_lost = unpack(ARGV)
 --#include common.inc.lua
 --#include ended.inc.lua
-local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'lost', 'cancel_at', 'keep', 'dedup', 'epoch', 'pool', 'priority', 'worker')
+local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'lost', 'cancel_at', 'keep', 'dedup', 'epoch', 'pool', 'priority', 'worker', 'task')
 if not v[1] then
   redis.call('ZREM', leases, id)
   return {'gone'}
@@ -31,4 +31,4 @@ redis.call('HSET', job, 'state', 'queued', 'queued_at', now)
 redis.call('ZADD', outbox, now, id)
 move('running', 'queued')
 tell('queued', v[4])
-return {'queued', v[10], v[11]}
+return {'queued', v[10], v[11], v[13]}

@@ -2,9 +2,9 @@
 -- Before the message that brought a queued job is acknowledged unclaimed: its invitation is owed from now on.
 local job, outbox = unpack(KEYS)
 local id, run, events = unpack(ARGV)
-local v = redis.call('HMGET', job, 'state', 'pool', 'priority')
+local v = redis.call('HMGET', job, 'state', 'pool', 'priority', 'task')
 if not v[1] then return {'gone'} end
 if v[1] ~= 'queued' then return {'none', v[1]} end
 local time = redis.call('TIME')
 redis.call('ZADD', outbox, 'NX', time[1] * 1000 + math.floor(time[2] / 1000), id)
-return {'queued', v[2], v[3]}
+return {'queued', v[2], v[3], v[4]}

@@ -5,7 +5,7 @@ local job, waiting, scheduled, outbox, settling, run_hash = unpack(KEYS)
 local id, run, events, holder = unpack(ARGV)
 --#include common.inc.lua
 --#include ready.inc.lua
-local h = redis.call('HMGET', job, 'state', 'run', 'duplicate_of', 'due_at', 'pool', 'priority', 'attempt')
+local h = redis.call('HMGET', job, 'state', 'run', 'duplicate_of', 'due_at', 'pool', 'priority', 'attempt', 'task')
 if not h[1] then return {'gone'} end
 if (h[2] or '') ~= run then return {'run', h[2] or ''} end
 if redis.call('HEXISTS', waiting, '~') == 0 then return {'done', h[1]} end
@@ -17,4 +17,4 @@ local left = redis.call('HLEN', waiting)
 redis.call('HSET', job, 'pending', left)
 if left > 0 then return {'done', 'waiting'} end
 redis.call('HDEL', job, 'pending')
-return {'done', ready('waiting', h[4], h[7]), h[5], h[6]}
+return {'done', ready('waiting', h[4], h[7]), h[5], h[6], h[8]}

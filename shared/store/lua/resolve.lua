@@ -7,7 +7,7 @@ local id, run, events, from, state, epoch, reason, cause, exit_code, value = unp
 --#include common.inc.lua
 --#include ended.inc.lua
 --#include ready.inc.lua
-local v = redis.call('HMGET', job, 'state', 'run', 'due_at', 'pool', 'priority', 'attempt', 'epoch', 'dedup', 'keep')
+local v = redis.call('HMGET', job, 'state', 'run', 'due_at', 'pool', 'priority', 'attempt', 'epoch', 'dedup', 'keep', 'task')
 if not v[1] then return {'gone'} end
 if (v[2] or '') ~= run then return {'run', v[2] or ''} end
 local when = redis.call('HGET', waiting, from)
@@ -41,4 +41,4 @@ if left > 0 then
   return {'none', 'waiting'}
 end
 redis.call('HDEL', job, 'pending')
-return {'ready', ready('waiting', v[3], v[6]), v[4], v[5]}
+return {'ready', ready('waiting', v[3], v[6]), v[4], v[5], v[10]}
