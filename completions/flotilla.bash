@@ -8,7 +8,7 @@ _flotilla() {
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		mapfile -t COMPREPLY < <(compgen -W "submit run status ls wait result logs cancel retry why workers stats top \
-			doctor broker graph import version --help" -- "$current")
+			broker graph import version --help" -- "$current")
 		return
 	fi
 	case $previous in
@@ -42,7 +42,6 @@ _flotilla() {
 	logs) options="--follow" ;;
 	cancel) options="--run" ;;
 	retry) options="--run --failed" ;;
-	doctor) options="--repair" ;;
 	broker) options="apply --pool" ;;
 	graph) options="--dot" ;;
 	import) options="--to" ;;

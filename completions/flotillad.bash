@@ -7,7 +7,7 @@ _flotillad() {
 	--work-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$current") ;;
 	*)
-		mapfile -t COMPREPLY < <(compgen -W "--pool --slots --name --handlers --work-dir --allow-exec --metrics --lease --grace \
+		mapfile -t COMPREPLY < <(compgen -W "--pool --slots --name --handlers --work-dir --allow-exec --lease --grace \
 			--aging --max-lost --keep-dirs --retry-services --log-format --amqp --redis --prefix --config --help" -- "$current")
 		;;
 	esac

@@ -96,6 +96,18 @@ void acks_tick(struct worker *worker)
 	}
 }
 
+void acks_forget_late(struct worker *worker)
+{
+	struct intake *intake = &worker->intake;
+
+	while (intake->late) {
+		struct late_ack *late = intake->late;
+		intake->late = late->next;
+		free(late);
+	}
+	intake->late_last = NULL;
+}
+
 static bool send_acks(struct worker *worker, struct err *err)
 {
 	struct intake *intake = &worker->intake;

@@ -2,6 +2,7 @@
  * reason). */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -17,24 +18,39 @@ struct rejection {
 	size_t open; /* publications not confirmed yet */
 };
 
-static void on_rejected(void *data, enum publish_outcome outcome)
+static void one_less(struct rejection *rejection)
 {
-	struct rejection *rejection = data;
-
-	/* dropped: the delivery stays unacknowledged and comes again. A reply queue that is gone harms nobody. */
-	if (outcome == PUBLISH_DROPPED)
-		rejection->tag = 0;
 	if (--rejection->open > 0)
 		return;
 	acks_tag(rejection->worker, rejection->generation, rejection->tag);
 	free(rejection);
 }
 
+/* Only what is safe elsewhere is acknowledged here; anything else comes again with the next session. */
+static void on_moved(void *data, enum publish_outcome outcome)
+{
+	struct rejection *rejection = data;
+
+	if (outcome != PUBLISH_CONFIRMED)
+		rejection->tag = 0;
+	one_less(rejection);
+}
+
+/* A reply queue that is gone harms nobody. */
+static void on_answered(void *data, enum publish_outcome outcome)
+{
+	struct rejection *rejection = data;
+
+	if (outcome == PUBLISH_DROPPED)
+		rejection->tag = 0;
+	one_less(rejection);
+}
+
 static void answer_rejected(struct rejection *rejection, const struct broker_message *message, const char *reason)
 {
 	struct worker *worker = rejection->worker;
 	const char *type = message->content_type;
-	bool json = type ? strncmp(type, "application/json", 16) == 0
+	bool json = type ? strncasecmp(type, "application/json", 16) == 0
 			 : message->body_len > 0 && message->body[strspn(message->body, " \t\r\n")] == '{';
 	struct job_message partial = {.body = message->body,
 				      .body_len = message->body_len,
@@ -54,7 +70,7 @@ static void answer_rejected(struct rejection *rejection, const struct broker_mes
 				       .correlation_id = message->correlation_id,
 				       .correlation_len = message->correlation_len};
 	rejection->open++;
-	publisher_send(worker->publisher, &out, on_rejected, rejection);
+	publisher_send(worker->publisher, &out, on_answered, rejection);
 	buf_release(&body);
 	free(id);
 }
@@ -77,7 +93,7 @@ void reject(struct worker *worker, const struct broker_event *event, const char 
 	out.like = broker_properties_copy(message->properties);
 	if (message->reply_to && message->reply_to[0] && !topology_owns(worker->options.prefix, message->reply_to))
 		answer_rejected(rejection, message, reason);
-	publisher_send(worker->publisher, &out, on_rejected, rejection);
+	publisher_send(worker->publisher, &out, on_moved, rejection);
 }
 
 /* --- what the broker gave up on --- */
@@ -87,20 +103,23 @@ void deliver_returned(struct worker *worker, const struct broker_event *event)
 	const struct broker_message *message = &event->message;
 	const struct broker_header header = {"x-flotilla-returned", NULL, message->returned + 1};
 	struct rejection *rejection;
-	struct broker_out out = {.exchange = "", .headers = &header, .header_count = 1};
+	size_t prefix = strlen(worker->options.prefix);
+	struct broker_out out = {.exchange = worker->options.prefix, .headers = &header, .header_count = 1};
 
-	if (message->returned + 1 >= 3 || !message->dead_queue) {
+	if (message->returned + 1 >= 3 || !message->dead_queue ||
+	    !topology_owns(worker->options.prefix, message->dead_queue) || message->dead_queue[prefix] != '.') {
 		reject(worker, event, message->dead_queue ? message->dead_queue : "returned",
 		       "the broker gave up on it three times");
 		return;
 	}
 	rejection = xcalloc(1, sizeof *rejection);
 	*rejection = (struct rejection){worker, worker->intake.generation, event->tag, 1};
-	out.routing_key = message->dead_queue;
+	/* through the exchange: where the queue is gone, the alternate exchange keeps it */
+	out.routing_key = message->dead_queue + prefix + 1;
 	out.body = message->body;
 	out.body_len = message->body_len;
 	out.like = broker_properties_copy(message->properties);
-	publisher_send(worker->publisher, &out, on_rejected, rejection);
+	publisher_send(worker->publisher, &out, on_moved, rejection);
 }
 
 /* --- a job --- */
@@ -113,12 +132,38 @@ static bool at_home(const struct item *item)
 	       strcmp(item->job.priority, worker->levels[item->level].name) == 0;
 }
 
+/* A job that Redis would not take for a reason that does not pass: its spec is all that is left of the message. */
+static void reject_item(struct item *item, const char *reason)
+{
+	struct worker *worker = item->worker;
+	struct rejection *rejection = xcalloc(1, sizeof *rejection);
+	char queue[TOPOLOGY_NAME_MAX];
+	const struct broker_header headers[] = {{"x-flotilla-reason", reason, 0},
+						{"x-flotilla-from", worker->levels[item->level].queue, 0}};
+	const struct broker_out out = {.exchange = "",
+				       .routing_key = queue,
+				       .body = item->job.spec,
+				       .body_len = item->job.spec_len,
+				       .content_type = "application/msgpack",
+				       .message_id = item->id,
+				       .headers = headers,
+				       .header_count = 2};
+
+	log_error("job %s cannot be admitted, and lies in %s.rejected: %s", item->id, worker->options.prefix, reason);
+	*rejection = (struct rejection){worker, item->generation, item->tag, 1};
+	topology_rejected(queue, worker->options.prefix);
+	publisher_send(worker->publisher, &out, on_moved, rejection);
+	item_free(item);
+}
+
 static void on_admitted(void *data, const struct fleet_admission *admission)
 {
 	struct item *item = data;
 
-	if (admission->error)
-		log_error("admission of %s: %s", item->id, admission->error);
+	if (admission->error) {
+		reject_item(item, admission->error);
+		return;
+	}
 	if (strcmp(admission->state, "queued") == 0 && at_home(item) && item->job.after_count == 0) {
 		schedule_hold(item);
 		return;

@@ -1,5 +1,5 @@
 /* SIGTERM: takes no more, lets running jobs end for the grace period, hands the rest back, exits 0. A second one, or
- * SIGINT twice: at once. What was held and not begun goes back to the queue with the session. */
+ * SIGINT twice: at once. What was held and not begun goes back at once. */
 #include <string.h>
 #include <utlist.h>
 
@@ -32,9 +32,20 @@ static void leave(struct worker *worker)
 	uv_timer_start(&worker->grace_timer, on_leave_late, LEAVE_MS, 0);
 }
 
+/* What is held and was not begun goes to other workers now: those that run here may take the whole grace period. */
+static void hand_back_held(struct worker *worker)
+{
+	if (!store_up(worker->store) || !publisher_up(worker->publisher))
+		return;
+	for (size_t i = 0; i < worker->level_count; i++)
+		while (worker->levels[i].held)
+			handback_held(worker->levels[i].held);
+}
+
 /* Once nothing runs and nothing is on its way, there is nothing left but to leave. */
 void drain_look(struct worker *worker)
 {
+	hand_back_held(worker);
 	if (!worker->running && fleet_busy(worker->fleet) == 0 && publisher_pending(worker->publisher) == 0)
 		leave(worker);
 	else if (!worker->running)

@@ -11,80 +11,12 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "unrouted.h"
 #include "worker.h"
 
 #define ANSWER_MS 10000
 #define FRAMES_A_TURN 2000
 #define AHEAD_S 0.2
 #define PREFETCH_MAX 2000
-
-/* --- connecting, on a thread of the pool --- */
-
-struct connecting {
-	uv_work_t work;
-	struct worker *worker;
-	struct broker *broker;
-	struct err err;
-	int result;
-};
-
-static int declare(struct connecting *c)
-{
-	const struct worker *worker = c->worker;
-	const struct worker_options *o = &worker->options;
-
-	if (broker_channel(c->broker, 1, &c->err) < 0 || topology_declare_fleet(c->broker, 1, o->prefix, &c->err) < 0)
-		return c->err.code;
-	for (size_t i = 0; i < worker->level_count; i++)
-		if (topology_declare_queue(c->broker, 1, o->prefix, o->pool, worker->levels[i].name, &c->err) < 0)
-			return c->err.code;
-	return 0;
-}
-
-static void connect_work(uv_work_t *work)
-{
-	struct connecting *c = work->data;
-	const struct worker_options *o = &c->worker->options;
-	const struct broker_options options = {.url = o->amqp_url, .name = o->name};
-
-	c->result = broker_open(&options, &c->broker, &c->err);
-	if (c->result < 0)
-		return;
-	c->result = declare(c);
-	if (c->result == 0)
-		unrouted_rescue(&options, o->prefix, o->pool);
-	else
-		c->broker = broker_close(c->broker, false);
-}
-
-static void adopt(struct worker *worker, struct broker *broker);
-
-static void connect_done(uv_work_t *work, int status)
-{
-	struct connecting *c = work->data;
-	struct worker *worker = c->worker;
-
-	worker->intake.connecting = false;
-	if (status < 0 || worker->draining || worker->finished) {
-		broker_close(c->broker, false);
-	} else if (c->result < 0) {
-		intake_lost(worker, &c->err);
-	} else {
-		adopt(worker, c->broker);
-	}
-	free(c);
-}
-
-static void connect_start(struct worker *worker)
-{
-	struct connecting *c = xcalloc(1, sizeof *c);
-
-	c->worker = worker;
-	c->work.data = c;
-	worker->intake.connecting = true;
-	uv_queue_work(worker->loop, &c->work, connect_work, connect_done);
-}
 
 /* --- consuming --- */
 
@@ -258,7 +190,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 static void free_handle(uv_handle_t *handle) { free(handle); }
 
-static void adopt(struct worker *worker, struct broker *broker)
+void intake_adopt(struct worker *worker, struct broker *broker)
 {
 	struct intake *intake = &worker->intake;
 	char returned[TOPOLOGY_NAME_MAX];
@@ -368,7 +300,7 @@ void intake_tick(struct worker *worker)
 	measure(worker);
 	if (!intake->broker) {
 		if (!intake->connecting && !worker->draining && now >= intake->next_try)
-			connect_start(worker);
+			intake_connect(worker);
 		return;
 	}
 	read_events(worker); /* heartbeats are answered there */
@@ -384,7 +316,7 @@ void intake_start(struct worker *worker)
 	for (size_t i = 0; i < worker->level_count; i++)
 		topology_queue(worker->levels[i].queue, worker->options.prefix, worker->options.pool,
 			       worker->levels[i].name);
-	connect_start(worker);
+	intake_connect(worker);
 }
 
 void intake_read_more(struct worker *worker) { read_events(worker); }
@@ -397,9 +329,5 @@ void intake_close(struct worker *worker)
 		acks_flush(worker);
 	drop_session(worker, true);
 	acks_release(&intake->acks);
-	while (intake->late) {
-		struct late_ack *late = intake->late;
-		intake->late = late->next;
-		free(late);
-	}
+	acks_forget_late(worker);
 }

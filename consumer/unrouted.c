@@ -12,6 +12,8 @@
 struct rescue {
 	struct broker *broker;
 	const char *prefix, *pool;
+	const char *const *priorities;
+	size_t priority_count;
 	int64_t left;        /* messages not seen yet */
 	uint64_t tags[1024]; /* delivery tags by publish number */
 	uint64_t published;
@@ -19,11 +21,17 @@ struct rescue {
 	struct err err;
 };
 
-/* Routing keys are POOL.PRIORITY. */
+/* Routing keys are POOL.PRIORITY; only the queues that this worker has just declared are known to be there. */
 static bool ours(const struct rescue *r, const char *routing_key)
 {
 	size_t len = strlen(r->pool);
-	return strncmp(routing_key, r->pool, len) == 0 && routing_key[len] == '.';
+
+	if (strncmp(routing_key, r->pool, len) != 0 || routing_key[len] != '.')
+		return false;
+	for (size_t i = 0; i < r->priority_count; i++)
+		if (strcmp(routing_key + len + 1, r->priorities[i]) == 0)
+			return true;
+	return false;
 }
 
 static int move(struct rescue *r, const struct broker_event *event)
@@ -65,6 +73,7 @@ static int step(struct rescue *r, const struct broker_event *event, uint64_t *co
 	switch (event->kind) {
 	case BROKER_DELIVERY: r->left--; return ours(r, event->message.routing_key) ? move(r, event) : 0;
 	case BROKER_ACK: return on_confirm(r, event, confirmed);
+	case BROKER_RETURN: return err_set(&r->err, ERR_SERVICE, "a queue of the pool is gone again");
 	case BROKER_CHANNEL_CLOSED:
 	case BROKER_CANCELLED: return err_set(&r->err, ERR_SERVICE, "%s", event->text);
 	default: return 0;
@@ -94,9 +103,10 @@ static int work(struct rescue *r, const char *queue)
 	return 0;
 }
 
-void unrouted_rescue(const struct broker_options *options, const char *prefix, const char *pool)
+void unrouted_rescue(const struct broker_options *options, const char *prefix, const char *pool,
+		     const char *const *priorities, size_t priority_count)
 {
-	struct rescue r = {.prefix = prefix, .pool = pool};
+	struct rescue r = {.prefix = prefix, .pool = pool, .priorities = priorities, .priority_count = priority_count};
 	char queue[TOPOLOGY_NAME_MAX];
 	int64_t consumers;
 

@@ -94,6 +94,30 @@ static void on_signal(uv_signal_t *handle, int signal) { drain_begin(handle->dat
 
 /* --- what others tell --- */
 
+/* Whoever forgets keys for want of memory loses jobs. CONFIG may be forbidden: then nothing is said. */
+static void on_policy(void *data, const struct store_reply *reply)
+{
+	const char *policy = store_text_at(reply, 1);
+
+	(void)data;
+	if (policy[0] && strcmp(policy, "noeviction") != 0)
+		log_warn("Redis has maxmemory-policy %s: it may throw jobs away when it is full; set it to noeviction",
+			 policy);
+}
+
+/* A Redis that does not sync each write may come back without its last second: deliveries whose outcome may be among
+ * what it forgot are fetched again, by a new session with the broker. */
+static void forget_late(struct worker *worker)
+{
+	struct err err;
+
+	acks_forget_late(worker);
+	err_set(&err, ERR_SERVICE,
+		"Redis was lost within two seconds of a write: fetching again what is unacknowledged");
+	if (worker->intake.broker)
+		intake_lost(worker, &err);
+}
+
 static void on_store_state(void *data, bool up, const struct err *err)
 {
 	struct worker *worker = data;
@@ -106,10 +130,13 @@ static void on_store_state(void *data, bool up, const struct err *err)
 				 : " (appendfsync is not always: acknowledgements wait two seconds)");
 		worker->store_down_since = 0;
 		worker->dirty = true;
+		store_format(worker->store, on_policy, NULL, "CONFIG GET maxmemory-policy");
 		return;
 	}
 	if (!worker->store_down_since)
 		worker->store_down_since = clock_mono_ms();
+	if (worker->intake.late)
+		forget_late(worker);
 	where = store_url_shown(worker->options.redis_url);
 	if (err->code == ERR_REFUSED) {
 		log_error("Redis at %s refuses: %s", where, err->text);

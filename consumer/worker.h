@@ -1,6 +1,7 @@
 /* The worker: what its files share. One loop, one struct; each part below is one file.
  *
- *   intake.c     the session with the broker: connect, consume by priority, adapt prefetch, recover
+ *   connect.c    a session with the broker is made, on a thread of the pool
+ *   intake.c     the session: consume by priority, adapt prefetch, recover
  *   acks.c       which deliveries may be acknowledged, and doing it in ranges
  *   deliver.c    a delivery: an invitation, a job (admit), or no job (reject)
  *   schedule.c   which held job starts next: priority, aging, slots
@@ -135,7 +136,11 @@ struct worker {
 	struct caretaker *caretaker;
 };
 
+/* connect.c: ends in intake_adopt or intake_lost */
+void intake_connect(struct worker *worker);
+
 /* intake.c */
+void intake_adopt(struct worker *worker, struct broker *broker);
 void intake_start(struct worker *worker);
 void intake_tick(struct worker *worker); /* every 100 ms */
 void intake_stop_consuming(struct worker *worker);
@@ -154,6 +159,8 @@ void acks_item(struct item *item);
 void acks_item_durable(struct item *item);
 void acks_tag(struct worker *worker, uint64_t generation, uint64_t tag);
 void acks_tick(struct worker *worker);
+/* Drops the acknowledgements that wait for Redis' disk. */
+void acks_forget_late(struct worker *worker);
 /* Sends what can be acknowledged; once a turn. */
 void acks_flush(struct worker *worker);
 

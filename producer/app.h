@@ -12,6 +12,7 @@
 
 #include "base/config.h"
 #include "base/err.h"
+#include "job/job.h"
 
 struct app;
 
@@ -38,9 +39,16 @@ struct command {
 	int (*exec)(struct app *app, void *options, struct err *err);
 };
 
+#define APP_PRIORITIES 16
+
 struct app {
 	const struct command *command;
 	struct config_services services;
+	char *priorities; /* highest first, with commas */
+	int64_t max_body;
+	struct job_limits limits; /* made of the settings */
+	const char *priority_names[APP_PRIORITIES];
+	const char *default_priority;
 	const char *config_file; /* --config; NULL: none */
 	const char **args;
 	size_t arg_count;
@@ -70,6 +78,5 @@ int check_pool(const char *text, struct err *err);
 int check_ids(const struct app *app, struct err *err);
 
 #define DEFAULT_POOL "default"
-#define DEFAULT_PRIORITY "normal"
 
 #endif

@@ -4,7 +4,6 @@
 #include "base/cleanup.h"
 #include "broker/topology.h"
 #include "commands.h"
-#include "job/job.h"
 
 enum { OPT_POOL = 0x1000 };
 #define CHANNEL 1
@@ -28,12 +27,13 @@ static int take(void *data, int key, const char *value, struct err *err)
 
 static void release(void *data) { texts_release(&((struct options *)data)->pools); }
 
-static int declare_pool(struct broker *broker, const char *prefix, const char *pool, struct err *err)
+static int declare_pool(struct broker *broker, const struct app *app, const char *pool, struct err *err)
 {
+	const char *prefix = app->services.prefix;
 	char name[TOPOLOGY_NAME_MAX];
 
-	for (size_t i = 0; i < job_limits_default.priority_count; i++) {
-		const char *priority = job_limits_default.priorities[i];
+	for (size_t i = 0; i < app->limits.priority_count; i++) {
+		const char *priority = app->limits.priorities[i];
 		if (topology_declare_queue(broker, CHANNEL, prefix, pool, priority, err) < 0)
 			return err->code;
 		topology_queue(name, prefix, pool, priority);
@@ -55,13 +55,15 @@ static void say_fleet(const char *prefix)
 	printf("queue     %s\n", name);
 }
 
-static int declare(struct broker *broker, const char *prefix, const struct texts *pools, struct err *err)
+static int declare(struct broker *broker, const struct app *app, const struct texts *pools, struct err *err)
 {
+	const char *prefix = app->services.prefix;
+
 	if (broker_channel(broker, CHANNEL, err) < 0 || topology_declare_fleet(broker, CHANNEL, prefix, err) < 0)
 		return err->code;
 	say_fleet(prefix);
 	for (size_t i = 0; i < pools->count; i++)
-		if (declare_pool(broker, prefix, pools->at[i], err) < 0)
+		if (declare_pool(broker, app, pools->at[i], err) < 0)
 			return err->code;
 	return EXIT_OK;
 }
@@ -84,7 +86,7 @@ static int exec(struct app *app, void *data, struct err *err)
 		snprintf(err->text + strlen(err->text), sizeof err->text - strlen(err->text),
 			 "; is it running? set --amqp or FLOTILLA_AMQP_URL");
 	if (r == 0)
-		r = declare(broker, app->services.prefix, &options->pools, err);
+		r = declare(broker, app, &options->pools, err);
 	broker_close(broker, true);
 	return r;
 }

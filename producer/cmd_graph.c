@@ -40,10 +40,10 @@ static int take(void *data, int key, const char *value, struct err *err)
 static void release(void *data) { texts_release(&((struct options *)data)->sets); }
 
 /* A recording wants a scale, though nothing is replayed here. */
-static int graph_file(const char *path, const struct options *options, struct err *err)
+static int graph_file(const struct app *app, const char *path, const struct options *options, struct err *err)
 {
 	struct workflow_options reading = {
-		.sets = options->sets.at, .set_count = options->sets.count, .limits = &job_limits_default};
+		.sets = options->sets.at, .set_count = options->sets.count, .limits = &app->limits};
 	CLEANUP(workflow_release) struct workflow workflow = {0};
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 	int r = workflow_load(path, &reading, &workflow, err);
@@ -94,8 +94,7 @@ static void on_spec(void *data, size_t index, const struct store_reply *reply)
 	const char *spec = store_reply_text(reply, &len);
 	struct err err;
 
-	if (job_decode_spec(&member->job, spec, len, member->id, DEFAULT_POOL, DEFAULT_PRIORITY, members->limits,
-			    &err) < 0)
+	if (job_decode_spec(&member->job, spec, len, member->id, DEFAULT_POOL, NULL, members->limits, &err) < 0)
 		member->job = (struct job){0};
 }
 
@@ -246,7 +245,7 @@ static int exec(struct app *app, void *data, struct err *err)
 	const char *what = app->args[0];
 
 	if (strcmp(what, "-") == 0 || access(what, F_OK) == 0)
-		return graph_file(what, options, err);
+		return graph_file(app, what, options, err);
 	return graph_run(app, what, options->dot, err);
 }
 

@@ -38,7 +38,7 @@ static int exec(struct app *app, void *data, struct err *err)
 	const struct options *options = data;
 	const struct workflow_options reading = {.replay = options->replay > 0 ? options->replay : 1,
 						 .file_factor = options->factor,
-						 .limits = &job_limits_default};
+						 .limits = &app->limits};
 	CLEANUP(workflow_release) struct workflow workflow = {0};
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 

@@ -50,14 +50,12 @@ static int take(void *data, int key, const char *value, struct err *err)
 
 static int load(const struct app *app, const struct options *options, struct workflow *ret, struct err *err)
 {
-	struct job_limits limits = job_limits_default;
 	const struct workflow_options reading = {.sets = options->sets.at,
 						 .set_count = options->sets.count,
 						 .replay = options->replay,
 						 .file_factor = options->factor,
-						 .limits = &limits};
+						 .limits = &app->limits};
 
-	limits.prefix = app->services.prefix;
 	if (workflow_load(app->args[0], &reading, ret, err) == 0)
 		return 0;
 	/* a file that is not there is bad usage here: 4 is for jobs */

@@ -323,8 +323,8 @@ static int exec(struct app *app, void *data, struct err *err)
 	CLEANUP(pack_release) struct pack args = {BUF_INIT, 0};
 	int r = add_args(options, &args, err);
 
-	session.limits = job_limits_default;
-	session.limits.prefix = app->services.prefix;
+	session.app = app;
+	session.limits = app->limits;
 	if (r == 0)
 		r = submit(&session, app, options, &args, &job, err);
 	if (r < 0 || !options->wait)

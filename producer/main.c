@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "job/quote.h"
 #include "parse.h"
+#include "settings.h"
 
 static int unknown_command(const char *name, struct err *err)
 {
@@ -34,7 +35,7 @@ static int run_command(int argc, char **argv, struct app *app, struct config_ite
 	int r = parse_command(argc, argv, app, items, options, err);
 
 	if (r == 0)
-		r = config_load(items, CONFIG_SERVICES_COUNT, app->config_file, err);
+		r = settings_load(app, items, err);
 	if (r == 0)
 		r = command->exec(app, options, err);
 	if (command->release)
@@ -68,13 +69,13 @@ static int dispatch(int argc, char **argv, struct app *app, struct config_item *
 
 int main(int argc, char **argv)
 {
-	struct config_item items[CONFIG_SERVICES_COUNT];
+	struct config_item items[SETTINGS_COUNT];
 	struct app app = {0};
 	struct err err = {0};
 	int r;
 
 	log_setup(LOG_LEVEL_WARN, false, NULL);
-	config_services_items(&app.services, items);
+	settings_items(&app, items);
 	r = dispatch(argc, argv, &app, items, &err);
 	if (r < 0) {
 		fflush(stdout);
@@ -82,7 +83,7 @@ int main(int argc, char **argv)
 			err.text);
 		r = err_exit_code(r);
 	}
-	config_release(items, CONFIG_SERVICES_COUNT);
+	config_release(items, SETTINGS_COUNT);
 	free(app.args);
 	return r;
 }

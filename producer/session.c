@@ -43,11 +43,21 @@ static bool gave_up(const struct session *session, int64_t since, const struct e
 	return since && (why->code == ERR_REFUSED || clock_mono_ms() - since >= session->patience_ms);
 }
 
+static int redis_full(const struct session *session, struct err *err)
+{
+	CLEANUP(freep) char *url = store_url_shown(session->app->services.redis_url);
+
+	return err_set(err, ERR_SERVICE,
+		       "Redis at %s is full and takes nothing new; free memory there, or raise its maxmemory", url);
+}
+
 static int redis_away(const struct session *session, struct err *err)
 {
 	const char *why = session->store_why.text[0] ? session->store_why.text : "no answer";
 	CLEANUP(freep) char *url = store_url_shown(session->app->services.redis_url);
 
+	if (strncmp(why, "OOM", 3) == 0)
+		return redis_full(session, err);
 	if (session->store_why.code == ERR_REFUSED)
 		return err_set(err, ERR_REFUSED, "Redis at %s refuses: %s", url, why);
 	return err_set(err, ERR_SERVICE,
@@ -72,6 +82,12 @@ static int look_around(struct session *session, struct err *err)
 {
 	bool publishing = session->publisher && publisher_pending(session->publisher) > 0;
 
+	if (!store_full(session->store))
+		session->store_filled = 0;
+	else if (!session->store_filled)
+		session->store_filled = clock_mono_ms();
+	if (session->store_filled && clock_mono_ms() - session->store_filled >= session->patience_ms)
+		return redis_full(session, err);
 	if (gave_up(session, session->store_down, &session->store_why))
 		return redis_away(session, err);
 	if (publishing && gave_up(session, session->broker_down, &session->broker_why))
@@ -109,8 +125,7 @@ int session_open(struct session *session, const struct app *app, struct err *err
 	memset(session, 0, sizeof *session);
 	session->app = app;
 	session->patience_ms = SESSION_OPEN_MS;
-	session->limits = job_limits_default;
-	session->limits.prefix = app->services.prefix;
+	session->limits = app->limits;
 	session->store_down = clock_mono_ms();
 	if (r < 0)
 		return r;

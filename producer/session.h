@@ -29,6 +29,7 @@ struct session {
 	struct fleet *fleet;         /* likewise */
 	struct err store_why, broker_why;
 	int64_t store_down, broker_down; /* since when, by the monotonic clock; 0: up */
+	int64_t store_filled;            /* since when Redis has refused writes for want of memory; 0: it does not */
 	int64_t patience_ms;             /* SESSION_OPEN_MS at first; a command that follows raises it */
 };
 

@@ -7,7 +7,7 @@ int submission_decode(const struct session *session, const char *map, size_t len
 		.body_len = len,
 		.content_type = "application/msgpack",
 		.pool = DEFAULT_POOL,
-		.priority = DEFAULT_PRIORITY,
+		.priority = session->app->default_priority,
 	};
 
 	return job_decode(ret, &message, &session->limits, err);

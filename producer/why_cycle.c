@@ -129,7 +129,7 @@ int why_cycle(const struct why *why, struct err *err)
 	for (node = root; node && r == 0; node = node->hh.next)
 		r = read_preds(why, &graph, node, err);
 	peel(&graph);
-	if (r == 0 && !root->free)
+	if (r == 0 && root && !root->free)
 		say_cycle(root);
 	HASH_ITER(hh, graph.nodes, node, next)
 	{

@@ -49,11 +49,11 @@ static void refuse(struct store *store, const char *why)
 	store_link_lost(store, why);
 }
 
-/* Whether a connection is of the present session. */
+/* Whether a connection is of the present session. The link has let go of it already when its end is told. */
 static struct store_link *present(const struct store *store, const redisAsyncContext *redis)
 {
 	for (size_t i = 0; i < store->link_count; i++)
-		if (store->links[i] && store->links[i]->redis == redis)
+		if (store->links[i] && store->links[i] == redis->ev.data)
 			return store->links[i];
 	return NULL;
 }
@@ -117,6 +117,10 @@ static void on_appendfsync(redisAsyncContext *redis, void *raw, void *data)
 	step(store);
 }
 
+/* Only where there is none: a Redis that is full refuses writes, and a worker has to get in to settle. Whoever writes
+ * it a moment earlier may be another version; that one's next reader finds out. */
+static void write_schema(struct store *store) { store_format(store, NULL, NULL, "SETNX %k " SCHEMA, KEY_SCHEMA, ""); }
+
 static void on_schema(redisAsyncContext *redis, void *raw, void *data)
 {
 	struct store *store = data;
@@ -133,6 +137,8 @@ static void on_schema(redisAsyncContext *redis, void *raw, void *data)
 		refuse(store, why);
 		return;
 	}
+	if (reply->type == REDIS_REPLY_NIL)
+		write_schema(store);
 	step(store);
 }
 
@@ -189,7 +195,6 @@ static void set_up(struct store *store, struct store_link *link)
 
 	ASK(store, link, on_appendfsync, store, STORE_TEXT("CONFIG"), STORE_TEXT("GET"), STORE_TEXT("appendfsync"));
 	store_key(&key, store->prefix, KEY_SCHEMA, NULL, NULL);
-	ASK(store, link, on_setup, store, STORE_TEXT("SETNX"), STORE_TEXT(key.data), STORE_TEXT(SCHEMA));
 	ASK(store, link, on_schema, store, STORE_TEXT("GET"), STORE_TEXT(key.data));
 	buf_release(&key);
 	for (size_t i = 0; i < store->script_count; i++) {

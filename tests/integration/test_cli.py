@@ -154,6 +154,26 @@ def test_settings_from_a_file(fleet, name):
     assert done.returncode == 2 and "bad.yaml:2" in done.stderr and "bogus" in done.stderr
 
 
+def test_other_priorities_from_a_file(fleet, name):
+    write(fleet, "p.yaml", "priorities: [urgent, usual, whenever]\n")
+    fleet.command("submit", "noop", "--id", name, "--config", "p.yaml", "--priority", "urgent", check=0)
+    fleet.command("submit", "noop", "--id", name + "u", "--config", "p.yaml", check=0)
+    assert fleet.job(name)["priority"] == "urgent" and fleet.job(name + "u")["priority"] == "usual"
+    fleet.command("submit", "noop", "--config", "p.yaml", "--priority", "high", check=2)
+    for priority in ("urgent", "usual"):
+        fleet.channel.queue_delete("%s.default.%s" % (fleet.prefix, priority))
+
+
+def test_redis_that_is_full(fleet, name):
+    limit = fleet.redis.config_get("maxmemory")["maxmemory"]
+    fleet.redis.config_set("maxmemory", 1)
+    try:
+        done = fleet.command("submit", "noop", "--id", name)
+    finally:
+        fleet.redis.config_set("maxmemory", limit)
+    assert done.returncode == 3 and "is full" in done.stderr and "--id " + name in done.stderr
+
+
 def test_broker_apply(fleet):
     done = fleet.command("broker", "apply", "--pool", "default", "--pool", "gpu", check=0)
     for queue in ("rejected", "returned", "unrouted", "default.high", "gpu.low"):
@@ -302,6 +322,17 @@ def test_cancel(live, name):
     live.command("cancel", first, "nobody", check=4)
 
 
+def test_cancel_needs_the_broker_only_for_what_becomes_ready(fleet, name):
+    away = ["--amqp", "amqp://127.0.0.1:%d/" % closed_port()]
+    fleet.command("submit", "noop", "--id", name, check=0)
+    fleet.command("submit", "noop", "--id", name + "b", "--after", name + ":ended", check=0)
+    fleet.command("submit", "noop", "--id", name + "c", "--after", name, check=0)
+    fleet.command("cancel", name + "c", *away, check=0)
+    done = fleet.command("cancel", name, *away, check=3)
+    assert "the cancellation stands" in done.stderr and fleet.state(name) == "cancelled"
+    assert fleet.state(name + "b") == "queued" and fleet.redis.zscore(fleet.key("outbox"), name + "b")
+
+
 def test_retry(live, name):
     first, second, third = name + "1", name + "2", name + "3"
     flag = os.path.join(live.dir, name)
@@ -335,13 +366,16 @@ def test_why_waiting(fleet):
 
 
 def test_why_names_a_cycle(fleet):
-    for job, after in (("a", "c"), ("b", "a"), ("c", "b"), ("d", "c")):
-        fleet.command("submit", "noop", "--id", job, "--after", after, check=0)
-    for job in "abcd":
+    for job, *after in (("a", "c"), ("b", "a"), ("c", "b"), ("d", "ghost", "c"), ("e", "a", "b", "c")):
+        fleet.command("submit", "noop", "--id", job, *(word for id in after for word in ("--after", id)), check=0)
+    for job in "abcde":
         words = why(fleet, job)
         assert "wait for one another" in words
         line = next(line for line in words.splitlines() if "one another" in line)
-        assert all(re.search(r"\b%s\b" % n, line.split(":")[1]) for n in "abc"), line
+        names = re.findall(r"\b[a-e]\b", line.split(":")[1])
+        assert set(names) == set("abc") and names[0] == names[-1] and len(names) == 4, line
+    fleet.command("cancel", "b", check=0)
+    assert "one another" not in why(fleet, "d")
 
 
 def test_why_joined(fleet):

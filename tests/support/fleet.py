@@ -35,7 +35,7 @@ class Worker:
         self.log_path = os.path.join(fleet.dir, "worker-%d.log" % len(fleet.workers))
         self.name = "w%d-%s" % (len(fleet.workers), uuid.uuid4().hex[:6])
         self.log_file = open(self.log_path, "wb")
-        command = [os.path.join(BUILD, "bin", "flotillad"), "--prefix", fleet.prefix, "--name", self.name,
+        command = [os.path.join(BUILD, "bin", "flotillad"), "--prefix", fleet.prefix, "--redis", fleet.redis_url, "--name", self.name,
                    "--work-dir", os.path.join(fleet.dir, "work")] + [str(o) for o in options]
         self.process = subprocess.Popen(command, stderr=self.log_file, stdout=self.log_file, env={**os.environ, **(env or {})},
                                         cwd=fleet.dir)
@@ -64,11 +64,12 @@ class Worker:
 
 
 class Fleet:
-    def __init__(self):
-        self.prefix = "t" + uuid.uuid4().hex[:12]
+    def __init__(self, prefix=None, redis_url=None):
+        self.prefix = prefix or "t" + uuid.uuid4().hex[:12]
+        self.redis_url = redis_url or os.environ["FLOTILLA_REDIS_URL"]
         self.dir = tempfile.mkdtemp(prefix="flotilla-test.")
-        self.redis = redis.Redis.from_url(os.environ["FLOTILLA_REDIS_URL"], decode_responses=True)
-        self.raw_redis = redis.Redis.from_url(os.environ["FLOTILLA_REDIS_URL"])
+        self.redis = redis.Redis.from_url(self.redis_url, decode_responses=True)
+        self.raw_redis = redis.Redis.from_url(self.redis_url)
         self.workers = []
         self.connection = self.channel = None
         self.connect()
@@ -90,7 +91,7 @@ class Fleet:
         return worker.ready()
 
     def command(self, *args, check=None, stdin=None, timeout=60):
-        done = subprocess.run([os.path.join(BUILD, "bin", "flotilla"), args[0], "--prefix", self.prefix, *map(str, args[1:])],
+        done = subprocess.run([os.path.join(BUILD, "bin", "flotilla"), args[0], "--prefix", self.prefix, "--redis", self.redis_url, *map(str, args[1:])],
                               capture_output=True, text=True, timeout=timeout, input=stdin, cwd=self.dir)
         if check is not None:
             assert done.returncode == check, (args, done.returncode, done.stdout, done.stderr)

@@ -25,7 +25,7 @@ Test(command, text_from_outside_cannot_steer_a_terminal)
 {
 	struct buf text = BUF_INIT;
 
-	out_clean(&text, "a\033[2Jb\tc\nd\x7f\xff\xc2\x9b\xc3\xa9", 17, false);
+	out_clean(&text, "a\033[2Jb\tc\nd\x7f\xff\xc2\x9b\xc3\xa9", 16, false);
 	cr_expect_str_eq(text.data, "a?[2Jb\tc\nd???\xc3\xa9");
 	buf_reset(&text);
 	out_clean(&text, "a\nb\tc", 5, true);

@@ -4,7 +4,7 @@
 -- gets nothing new but its reply.
 -- outbox '1': an invitation is owed (the job did not come in a message that is still unacknowledged).
 local job, spec, result, waiting, asked, settling, scheduled, expiring, outbox, replies, run_hash, run_jobs = unpack(KEYS)
-local id, run, events, task, pool, priority, body, owe, delay, run_at, expires_at, keep, retries, labels, dedup, reply, encoding = unpack(ARGV)
+local id, run, events, task, pool, priority, body, owe, delay, run_at, expires_at, keep, retries, labels, dedup, reply, encoding = unpack(ARGV, 1, 17)
 --#include common.inc.lua
 local known = redis.call('HMGET', job, 'state', 'epoch')
 if known[1] then

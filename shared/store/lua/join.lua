@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- On a job whose registration is not finished: makes it wait for `holder` alone, or (holder '') for its own predecessors.
 local job, waiting, expiring = unpack(KEYS)
-local id, run, events, holder = unpack(ARGV)
+local id, run, events, holder = unpack(ARGV, 1, 4)
 local h = redis.call('HMGET', job, 'state', 'duplicate_of', 'expires_at')
 if not h[1] then return {'gone'} end
 if redis.call('HEXISTS', waiting, '~') == 0 or h[1] ~= 'waiting' then return {'late', h[1]} end

@@ -1,0 +1,100 @@
+"""Ways in which a message could fall between two chairs, each found once: it has to lie where somebody looks."""
+import json
+
+import pika
+
+from fleet import until
+
+
+def test_unrouted_with_a_priority_that_nobody_has_stays(fleet):
+    fleet.worker()
+    fleet.publish({"task": "noop", "id": "u"}, priority="urgent")
+    fleet.publish({"task": "noop", "id": "v"}, pool="gpu", priority="low")
+    until(lambda: fleet.queue_length(fleet.prefix + ".unrouted") == 2)
+    fleet.worker()
+    fleet.worker("--pool", "gpu")
+    fleet.wait("v", "succeeded")
+    until(lambda: fleet.queue_length(fleet.prefix + ".unrouted") == 1)
+    assert fleet.state("u") is None
+
+
+def test_thousands_of_predecessors_in_one_message(fleet):
+    fleet.worker()
+    many = ["p%d" % i for i in range(20000)]
+    fleet.publish({"task": "noop", "id": "last", "after": many})
+    assert fleet.wait("last", "waiting", 30)
+    until(lambda: fleet.job("last").get("pending") == "20000", 30)
+    for id in many[:-1]:
+        fleet.channel.basic_publish(fleet.prefix, "default.normal", json.dumps({"task": "noop", "id": id}).encode(),
+                                    pika.BasicProperties(delivery_mode=2))
+    until(lambda: fleet.job("last").get("pending") == "1", 60, lambda: str(fleet.job("last")))
+    fleet.publish({"task": "noop", "id": many[-1]})
+    fleet.wait("last", "succeeded")
+    fleet.settled()
+
+
+def test_what_the_broker_gave_up_on(fleet):
+    """A message that was delivered too often is dead-lettered to `returned`, comes back, and the third time is rejected."""
+    fleet.worker().stop()
+    queue = fleet.prefix + ".default.normal"
+    fleet.publish({"task": "noop", "id": "g", "args": 1}, message_id="mine")
+
+    def refuse_until_returned():
+        for _ in range(60):
+            method, _, _ = fleet.channel.basic_get(queue)
+            if not method:
+                return
+            fleet.channel.basic_nack(method.delivery_tag, requeue=True)
+    refuse_until_returned()
+    until(lambda: fleet.queue_length(fleet.prefix + ".returned") == 1)
+    fleet.worker()
+    fleet.wait("g", "succeeded")
+    until(lambda: fleet.queue_length(fleet.prefix + ".returned") == 0)
+
+
+def test_the_third_return_is_rejected(fleet):
+    worker = fleet.worker()
+    worker.stop()
+    queue = fleet.prefix + ".default.normal"
+    fleet.channel.basic_publish("", queue, b'{"task": "noop", "id": "h"}',
+                                pika.BasicProperties(delivery_mode=2, headers={"x-flotilla-returned": 2}))
+    for _ in range(60):
+        method, _, _ = fleet.channel.basic_get(queue)
+        if method:
+            fleet.channel.basic_nack(method.delivery_tag, requeue=True)
+    until(lambda: fleet.queue_length(fleet.prefix + ".returned") == 1)
+    fleet.worker()
+    _, properties, body = fleet.get(fleet.prefix + ".rejected")
+    assert body == b'{"task": "noop", "id": "h"}' and "x-flotilla-reason" in properties.headers
+    assert fleet.state("h") is None
+
+
+def test_returned_for_a_queue_that_is_gone_is_kept(fleet):
+    fleet.worker("--pool", "gpu").stop()
+    queue = fleet.prefix + ".gpu.normal"
+    fleet.publish({"task": "noop", "id": "k"}, pool="gpu")
+    for _ in range(60):
+        method, _, _ = fleet.channel.basic_get(queue)
+        if method:
+            fleet.channel.basic_nack(method.delivery_tag, requeue=True)
+    until(lambda: fleet.queue_length(fleet.prefix + ".returned") == 1)
+    fleet.channel.queue_delete(queue)
+    fleet.worker()
+    until(lambda: fleet.queue_length(fleet.prefix + ".unrouted") == 1)
+    fleet.worker("--pool", "gpu")
+    fleet.wait("k", "succeeded")
+
+
+def test_no_write_is_trusted_that_redis_may_forget(fleet):
+    """Without appendfsync always a delivery is acknowledged two seconds after its outcome."""
+    fleet.redis.config_set("appendfsync", "everysec")
+    try:
+        fleet.worker()
+        fleet.publish({"task": "noop", "id": "s"})
+        fleet.wait("s", "succeeded")
+        assert fleet.queue_length(fleet.prefix + ".default.normal") == 0
+        fleet.workers[0].process.kill()
+        fleet.workers[0].process.wait()
+        until(lambda: fleet.queue_length(fleet.prefix + ".default.normal") == 1)
+    finally:
+        fleet.redis.config_set("appendfsync", "always")
