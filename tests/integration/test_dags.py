@@ -4,11 +4,14 @@ encodings, by both exchanges and all priorities.
 
     DAG_SEED=123   the same graphs again (the seed is printed; a failure names it)
     DAG_COUNT=5000 more of them
+
+Then the same while workers are stopped, killed and started, and with all that failed tried again.
 """
 import collections
 import json
 import os
 import random
+import signal
 import time
 
 import msgpack
@@ -26,9 +29,9 @@ STATES = ("waiting", "scheduled", "queued", "running", "succeeded", "failed", "c
 class Dag:
     """A random graph: `jobs` by id as they are published, `expected` by id: (state, attempts)."""
 
-    def __init__(self, rng, run, log):
-        self.rng, self.run, self.log = rng, run, log
-        self.logged = rng.random() < 0.04
+    def __init__(self, rng, run, log, logged=0.04, failures=(75, 5, 3, 17), whens=(6, 1, 3), flag=None):
+        self.rng, self.run, self.log, self.failures, self.whens, self.flag = rng, run, log, failures, whens, flag
+        self.logged = rng.random() < logged
         self.jobs, self.expected = {}, {}
         kind = rng.random()
         if kind < 0.1:
@@ -53,14 +56,14 @@ class Dag:
     def add(self, i):
         rng, id = self.rng, self.ids[i]
         job = {"id": id, "run": self.run}
-        whens = {self.ids[p]: rng.choices(("succeeded", "failed", "ended"), (6, 1, 3))[0] for p in self.parents[i]}
+        whens = {self.ids[p]: rng.choices(("succeeded", "failed", "ended"), self.whens)[0] for p in self.parents[i]}
         if whens:
             after = [p if w == "succeeded" and rng.random() < 0.5 else {"id": p, "when": w} for p, w in whens.items()]
             if rng.random() < 0.05:
                 after.append(rng.choice(after))
             rng.shuffle(after)
             job["after"] = after
-        failures = rng.choices((0, 1, 2, 99), (75, 5, 3, 17))[0]
+        failures = rng.choices((0, 1, 2, 99), self.failures)[0]
         retries = rng.choice((0, 0, 0, 1, 2))
         if failures or retries:
             job["retries"], job["backoff_ms"] = retries, rng.randint(1, 30)
@@ -72,17 +75,28 @@ class Dag:
         if rng.random() < 0.1:
             job["pool"] = "default"
         self.jobs[id] = job
-        met = all(w == "ended" or self.expected[p][0] == w for p, w in whens.items())
-        if not met:
+        if not self.met(id):
             self.expected[id] = ("skipped", 0)
         elif failures > retries:
             self.expected[id] = ("failed", retries + 1)
         else:
             self.expected[id] = ("succeeded", failures + 1)
 
+    def met(self, id):
+        edges = (after if isinstance(after, dict) else {"id": after} for after in self.jobs[id].get("after", ()))
+        return all(e.get("when", "succeeded") in ("ended", self.expected[e["id"]][0]) for e in edges)
+
+    def retried(self):
+        """What is to be expected once all that failed has been tried again and succeeded."""
+        for id, (state, attempts) in list(self.expected.items()):  # in the order of the graph
+            if state == "failed" or state == "skipped" and self.met(id):
+                self.expected[id] = ("succeeded", attempts + 1)
+
     def set_task(self, job, failures):
         rng = self.rng
-        if self.logged or 0 < failures < 99:  # how often it was tried, only the process is told
+        if failures and self.flag:
+            job["task"], job["argv"] = "exec", ["test", "-e", self.flag]
+        elif self.logged or 0 < failures < 99:  # how often it was tried, only the process is told
             job["task"] = "exec"
             note = "echo %%s $FLOTILLA_ID $FLOTILLA_ATTEMPT >>%s" % self.log
             job["argv"] = ["sh", "-c", "%s; %s; [ $FLOTILLA_ATTEMPT -gt %d ]" % (note % "start", note % "end", failures)]
@@ -161,14 +175,17 @@ def records(fleet, ids):
     return {id: (answers[2 * i], answers[2 * i + 1]) for i, id in enumerate(ids)}
 
 
-def check_dag(fleet, dag, seen):
+def check_dag(fleet, dag, seen, faults=False, retried=False):
     for id, (state, attempts) in dag.expected.items():
         record, waiting = seen[id]
         story = (id, dag.expected[id], record, dag.jobs)
         assert record["state"] == state, story
-        assert int(record["attempt"]) == attempts, story
-        assert int(record.get("failures") or 0) == attempts - (state == "succeeded") * 1, story
-        assert int(record.get("lost") or 0) == 0 and not record.get("epoch", "0").strip("0"), story
+        lost = int(record.get("lost") or 0)
+        # What was handed back in the middle is an attempt as well, and neither failed nor lost.
+        assert int(record["attempt"]) >= attempts + lost if faults else int(record["attempt"]) == attempts and lost == 0, story
+        if not retried:
+            assert int(record.get("failures") or 0) == attempts - (state == "succeeded") * 1, story
+            assert not record.get("epoch", "0").strip("0"), story
         if state == "skipped":
             assert record["reason"] == "predecessor" and record["error"], story
             continue
@@ -176,7 +193,7 @@ def check_dag(fleet, dag, seen):
         assert int(record["created_at"]) <= int(record["started_at"]) <= int(record["ended_at"]), story
         for after in dag.jobs[id].get("after", ()):
             parent = seen[after["id"] if isinstance(after, dict) else after][0]
-            assert int(parent["ended_at"]) <= int(record["started_at"]), (story, parent)
+            assert retried or int(parent["ended_at"]) <= int(record["started_at"]), (story, parent)
 
 
 def check_run(fleet, dag):
@@ -188,8 +205,9 @@ def check_run(fleet, dag):
     assert fleet.redis.smembers(fleet.key("run", dag.run, "jobs")) == set(dag.jobs)
 
 
-def check_log(path, dags):
-    """The order of the lines is the order in which the processes wrote them."""
+def check_log(path, dags, faults=False):
+    """The order of the lines is the order in which the processes wrote them. With faults, processes may have been killed: then
+    attempts may be missing, or lack their end, but none is there twice."""
     starts, ends = collections.defaultdict(list), collections.defaultdict(list)
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
@@ -201,11 +219,15 @@ def check_log(path, dags):
             if job["task"] != "exec":
                 continue
             attempts = list(range(1, dag.expected[id][1] + 1))
-            assert [a for _, a in starts[id]] == attempts == [a for _, a in ends[id]], (id, dag.expected[id], starts[id], job)
+            ran = [a for _, a in starts[id]]
+            if faults:
+                assert len(set(ran)) == len(ran) and (ends[id] or not attempts), (id, ran, ends[id], job)
+            else:
+                assert ran == attempts == [a for _, a in ends[id]], (id, dag.expected[id], ran, job)
             for after in job.get("after", ()) if dag.logged and attempts else ():
                 parent = after["id"] if isinstance(after, dict) else after
                 for number, _ in ends[parent]:
-                    assert number < starts[id][0][0], "%s began before %s had ended: %s" % (id, parent, dag.jobs)
+                    assert not starts[id] or number < starts[id][0][0], "%s began before %s had ended: %s" % (id, parent, dag.jobs)
 
 
 def check_empty(fleet):
@@ -214,8 +236,8 @@ def check_empty(fleet):
     until(lambda: not any(fleet.queue_length("%s.%s" % (fleet.prefix, n)) for n in names), 10,
           lambda: "queues are not empty: %s" % {n: fleet.queue_length("%s.%s" % (fleet.prefix, n)) for n in names})
     # told four times a second
-    until(lambda: all(fleet.redis.hget(fleet.key("worker", w.name), "running") == "0" for w in fleet.workers), 5,
-          "all slots are free")
+    live = [w for w in fleet.workers if w.process.poll() is None]
+    until(lambda: all(fleet.redis.hget(fleet.key("worker", w.name), "running") == "0" for w in live), 5, "all slots are free")
 
 
 def check_stats(fleet, ends):
@@ -223,28 +245,90 @@ def check_stats(fleet, ends):
     assert stats == dict(ends), (stats, ends)
 
 
-def test_random_graphs(fleet):
+def start(seed_offset):
     print("DAG_SEED=%d DAG_COUNT=%d" % (SEED, COUNT), flush=True)
-    rng = random.Random(SEED)
+    return random.Random(SEED + seed_offset), collections.Counter(), time.monotonic()
+
+
+def told(what, graphs, ends, began):
+    print("%s: %d graphs, %d jobs in %.1f s: %s" % (what, graphs, sum(ends.values()), time.monotonic() - began, dict(ends)))
+
+
+def ids_of(dags):
+    return [id for dag in dags for id in dag.jobs]
+
+
+def check_all(fleet, dags, ends, faults=False, retried=False):
+    seen = records(fleet, ids_of(dags))
+    for dag in dags:
+        check_dag(fleet, dag, seen, faults, retried)
+        check_run(fleet, dag)
+        ends.update(state for state, _ in dag.expected.values())
+
+
+def test_random_graphs(fleet):
+    rng, ends, began = start(0)
     for _ in range(rng.choice((2, 3))):
         fleet.worker("--allow-exec", "--slots", rng.choice((2, 4, 8)))
-    flood, ends, began, jobs = Flood(fleet, rng), collections.Counter(), time.monotonic(), 0
+    flood = Flood(fleet, rng)
     for first in range(0, COUNT, BATCH):
         log = os.path.join(fleet.dir, "log-%d" % first)
         dags = [Dag(rng, "d%d" % n, log) for n in range(first, min(first + BATCH, COUNT))]
         flood.publish_all(dags)
-        ids = [id for dag in dags for id in dag.jobs]
-        fleet.wait_all(ids, 60)
-        seen = records(fleet, ids)
-        for dag in dags:
-            check_dag(fleet, dag, seen)
-            check_run(fleet, dag)
-            ends.update(state for state, _ in dag.expected.values())
+        fleet.wait_all(ids_of(dags), 60)
+        check_all(fleet, dags, ends)
         check_log(log, dags)
         flood.check_replies(dags)
         check_empty(fleet)
-        jobs += len(ids)
     check_stats(fleet, ends)
     assert "closed the channel" not in fleet.logs(), fleet.logs()
     assert all(worker.process.poll() is None for worker in fleet.workers), fleet.logs()
-    print("%d graphs, %d jobs in %.1f s: %s" % (COUNT, jobs, time.monotonic() - began, dict(ends)))
+    told("steady", COUNT, ends, began)
+
+
+def test_while_workers_come_and_go(fleet):
+    rng, ends, began = start(1)
+    options = ("--allow-exec", "--slots", 3, "--lease", "2s")
+    for _ in range(3):
+        fleet.worker(*options)
+    flood = Flood(fleet, rng)
+    graphs = max(COUNT // 20, 20)
+    for first in range(0, graphs, 20):
+        log = os.path.join(fleet.dir, "log-%d" % first)
+        dags = [Dag(rng, "d%d" % n, log, 0.3, (80, 0, 0, 20)) for n in range(first, first + 20)]
+        flood.publish_all(dags)
+        victim = rng.choice([w for w in fleet.workers if w.process.poll() is None])
+        victim.process.send_signal(rng.choice((signal.SIGTERM, signal.SIGKILL)))
+        fleet.worker(*options)
+        fleet.wait_all(ids_of(dags), 60)
+        check_all(fleet, dags, ends, faults=True)
+        check_log(log, dags, faults=True)
+        check_empty(fleet)
+    check_stats(fleet, ends)
+    told("come and go", graphs, ends, began)
+
+
+def test_all_that_failed_tried_again(fleet):
+    rng, ends, began = start(2)
+    for _ in range(3):
+        fleet.worker("--allow-exec", "--slots", 4)
+    flood = Flood(fleet, rng)
+    graphs = max(COUNT // 20, 20)
+    for first in range(0, graphs, 20):
+        flag = os.path.join(fleet.dir, "flag-%d" % first)
+        dags = [Dag(rng, "d%d" % n, None, 0, (75, 0, 0, 25), (6, 0, 3), flag) for n in range(first, first + 20)]
+        flood.publish_all(dags)
+        fleet.wait_all(ids_of(dags), 60)
+        check_all(fleet, dags, ends)
+        fleet.settled()
+        open(flag, "w", encoding="utf-8").close()
+        for dag in dags:
+            if any(state == "failed" for state, _ in dag.expected.values()):
+                fleet.command("retry", "--run", dag.run, "--failed", check=0)
+                dag.retried()
+        until(lambda: all(fleet.state(id) == dag.expected[id][0] for dag in dags for id in dag.jobs), 30,
+              lambda: [(id, fleet.job(id), dag.expected[id], dag.jobs) for dag in dags for id in dag.jobs
+                       if fleet.state(id) != dag.expected[id][0]][:1])
+        check_all(fleet, dags, ends, retried=True)
+        check_empty(fleet)
+    told("tried again", graphs, ends, began)

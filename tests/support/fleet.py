@@ -152,7 +152,13 @@ class Fleet:
             len(left), [(id, self.job(id)) for id in sorted(left)[:3]], self.logs()))
 
     def queue_length(self, name):
-        return self.channel.queue_declare(name, passive=True).method.message_count
+        """How many messages are ready; -1 where there is no such queue."""
+        try:
+            return self.channel.queue_declare(name, passive=True).method.message_count
+        except pika.exceptions.ChannelClosedByBroker:
+            self.channel = self.connection.channel()
+            self.channel.confirm_delivery()
+            return -1
 
     def logs(self):
         return "\n".join("--- %s\n%s" % (w.name, w.log()[-3000:]) for w in self.workers)
