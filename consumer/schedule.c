@@ -33,13 +33,26 @@ void item_free(struct item *item)
 	free(item);
 }
 
+/* In the order of delivery: admissions are answered by several connections, and may overtake each other. */
+static void insert(struct level *level, struct item *item)
+{
+	struct item *before = level->held ? level->held->prev : NULL; /* the last one */
+
+	while (before && before->generation == item->generation && before->tag > item->tag)
+		before = before == level->held ? NULL : before->prev;
+	if (before)
+		DL_APPEND_ELEM(level->held, before, item);
+	else
+		DL_PREPEND(level->held, item);
+}
+
 void schedule_hold(struct item *item)
 {
 	struct level *level = &item->worker->levels[item->level];
 
 	item->state = ITEM_HELD;
 	item->since = clock_mono_ms();
-	DL_APPEND(level->held, item);
+	insert(level, item);
 	level->held_count++;
 	item->worker->dirty = true;
 }

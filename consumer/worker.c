@@ -80,6 +80,7 @@ static void on_tick(uv_timer_t *timer)
 	struct worker *worker = timer->data;
 
 	intake_tick(worker);
+	watch_tick(worker);
 	acks_tick(worker);
 	attempt_tick(worker);
 	check_services(worker);

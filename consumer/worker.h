@@ -99,7 +99,7 @@ struct intake {
 	struct acks acks;
 	struct late_ack *late, *late_last;
 	int64_t started; /* jobs begun since the last look, for the prefetch */
-	int64_t looked_at;
+	int64_t looked_at, watched_at;
 	double rate; /* jobs begun a second */
 	unsigned tags;
 };
@@ -148,6 +148,9 @@ void intake_close(struct worker *worker);
 void intake_lost(struct worker *worker, const struct err *err);
 void intake_read_more(struct worker *worker);
 bool intake_consuming(const struct worker *worker);
+
+/* watch.c: every 100 ms; whether the broker still knows this worker's consumers */
+void watch_tick(struct worker *worker);
 
 /* acks.c */
 void acks_reset(struct acks *acks, uint64_t generation);

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import signal
+import threading
 import time
 
 import msgpack
@@ -29,8 +30,8 @@ STATES = ("waiting", "scheduled", "queued", "running", "succeeded", "failed", "c
 class Dag:
     """A random graph: `jobs` by id as they are published, `expected` by id: (state, attempts)."""
 
-    def __init__(self, rng, run, log, logged=0.04, failures=(75, 5, 3, 17), whens=(6, 1, 3), flag=None):
-        self.rng, self.run, self.log, self.failures, self.whens, self.flag = rng, run, log, failures, whens, flag
+    def __init__(self, rng, run, log, logged=0.04, failures=(75, 5, 3, 17), whens=(6, 1, 3), flag=None, slow=1):
+        self.rng, self.run, self.log, self.failures, self.whens, self.flag, self.slow = rng, run, log, failures, whens, flag, slow
         self.logged = rng.random() < logged
         self.jobs, self.expected = {}, {}
         kind = rng.random()
@@ -99,11 +100,12 @@ class Dag:
         elif self.logged or 0 < failures < 99:  # how often it was tried, only the process is told
             job["task"] = "exec"
             note = "echo %%s $FLOTILLA_ID $FLOTILLA_ATTEMPT >>%s" % self.log
-            job["argv"] = ["sh", "-c", "%s; %s; [ $FLOTILLA_ATTEMPT -gt %d ]" % (note % "start", note % "end", failures)]
+            job["argv"] = ["sh", "-c", "%s; %s%s; [ $FLOTILLA_ATTEMPT -gt %d ]" % (
+                note % "start", "sleep 0.1; " if self.slow > 1 else "", note % "end", failures)]
         elif failures:
             job["task"], job["args"] = "fail", {"message": "as it was told"}
         elif rng.random() < 0.2:
-            job["task"], job["args"] = "sleep", {"ms": rng.randint(0, 20)}
+            job["task"], job["args"] = "sleep", {"ms": rng.randint(0, 20) * self.slow}
         else:
             job["task"], job["args"] = "noop", {"n": rng.randrange(1000)}
 
@@ -259,11 +261,13 @@ def ids_of(dags):
 
 
 def check_all(fleet, dags, ends, faults=False, retried=False):
+    """Returns how many attempts were lost."""
     seen = records(fleet, ids_of(dags))
     for dag in dags:
         check_dag(fleet, dag, seen, faults, retried)
         check_run(fleet, dag)
         ends.update(state for state, _ in dag.expected.values())
+    return sum(int(record.get("lost") or 0) for record, _ in seen.values())
 
 
 def test_random_graphs(fleet):
@@ -292,20 +296,24 @@ def test_while_workers_come_and_go(fleet):
     for _ in range(3):
         fleet.worker(*options)
     flood = Flood(fleet, rng)
-    graphs = max(COUNT // 20, 20)
-    for first in range(0, graphs, 20):
+    graphs, lost = max(COUNT // 20 // 50, 1) * 50, 0
+    for first in range(0, graphs, 50):
         log = os.path.join(fleet.dir, "log-%d" % first)
-        dags = [Dag(rng, "d%d" % n, log, 0.3, (80, 0, 0, 20)) for n in range(first, first + 20)]
+        dags = [Dag(rng, "d%d" % n, log, 0.5, (80, 0, 0, 20), slow=20)
+                for n in range(first, first + 50)]
         flood.publish_all(dags)
+        # At some moment of the work that is to come: there is plenty for a second.
         victim = rng.choice([w for w in fleet.workers if w.process.poll() is None])
-        victim.process.send_signal(rng.choice((signal.SIGTERM, signal.SIGKILL)))
+        blow = threading.Timer(rng.uniform(0, 0.8), victim.process.send_signal, (rng.choice((signal.SIGTERM, signal.SIGKILL)),))
+        blow.start()
         fleet.worker(*options)
         fleet.wait_all(ids_of(dags), 60)
-        check_all(fleet, dags, ends, faults=True)
+        blow.join()
+        lost += check_all(fleet, dags, ends, faults=True)
         check_log(log, dags, faults=True)
         check_empty(fleet)
     check_stats(fleet, ends)
-    told("come and go", graphs, ends, began)
+    told("come and go, %d attempts lost" % lost, graphs, ends, began)
 
 
 def test_all_that_failed_tried_again(fleet):

@@ -161,8 +161,9 @@ def test_a_worker_that_stood_still_cannot_settle(fleet):
     other = fleet.worker("--slots", 2, "--allow-exec", "--lease", "2s")
     worker.process.send_signal(signal.SIGSTOP)
     try:
+        # an invitation that went to it comes back when the broker misses its heartbeats
         for id in ("ends", "goes-on"):
-            fleet.wait(id, "succeeded", 20)
+            fleet.wait(id, "succeeded", 40)
         # one of its processes ends behind its back, with a result
         open(fleet.dir + "/ends.go", "w", encoding="utf-8").close()
         gone(pids[0])
@@ -219,46 +220,53 @@ def services(directory, *words):
                    stdout=subprocess.DEVNULL)
 
 
-@pytest.fixture(scope="module")
-def server_dir():
+@pytest.fixture
+def own_fleet(monkeypatch):
     directory = tempfile.mkdtemp(prefix="flotilla-own.")
     services(directory, "up")
-    yield directory
-    services(directory, "down")
-    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        with open(directory + "/env", encoding="utf-8") as file:
+            for line in file:
+                name, value = line.strip().split("=", 1)
+                monkeypatch.setenv(name, value.strip("'"))
+        fleet = Fleet()
+        fleet.servers = directory
+        yield fleet
+        fleet.close()
+    finally:
+        services(directory, "down")
+        shutil.rmtree(directory, ignore_errors=True)
 
 
-@pytest.fixture
-def own_fleet(server_dir, monkeypatch):
-    with open(server_dir + "/env", encoding="utf-8") as file:
-        for line in file:
-            name, value = line.strip().split("=", 1)
-            monkeypatch.setenv(name, value.strip("'"))
-    fleet = Fleet()
-    yield fleet
-    fleet.close()
-
-
-@pytest.mark.parametrize("server", ["rabbitmq", "redis"])
-def test_a_server_is_killed_and_comes_back(own_fleet, server_dir, server):
-    fleet = own_fleet
-    workers = [fleet.worker("--slots", 4, "--allow-exec") for _ in range(2)]
-    ids = ["a%d" % i for i in range(150)]
+def kill_while_jobs_run(fleet, server, name):
+    """Publishes jobs, kills the server when some have ended, starts it, publishes more; all must end, each run once."""
+    ended = int(fleet.redis.hget(fleet.key("stats"), "succeeded") or 0)
+    ids = ["%s%d" % (name, i) for i in range(150)]
     for number, id in enumerate(ids):
-        fleet.publish(logged(fleet, id, "sleep 0.05", after=["a%d" % (number - 75)] if number >= 75 else []))
-    until(lambda: fleet.redis.hget(fleet.key("stats"), "succeeded") and int(fleet.redis.hget(fleet.key("stats"), "succeeded")) > 30)
-    services(server_dir, "kill", server)
+        fleet.publish(logged(fleet, id, "sleep 0.05", after=[ids[number - 75]] if number >= 75 else []))
+    until(lambda: int(fleet.redis.hget(fleet.key("stats"), "succeeded") or 0) > ended + 30, 30, "some have ended")
+    services(fleet.servers, "kill", server)
     began = time.monotonic()
-    # what runs meanwhile ends
-    services(server_dir, "start", server)
+    services(fleet.servers, "start", server)
     if server == "rabbitmq":
         fleet.connect()
-    for number in range(20):
-        ids.append("b%d" % number)
+    for number in range(150, 170):
+        ids.append("%s%d" % (name, number))
         fleet.publish(logged(fleet, ids[-1]))
     fleet.wait_all(ids, 60)
-    print("all had ended %.1f s after the kill of %s" % (time.monotonic() - began, server))
+    print("all had ended %.1f s after %s was killed" % (time.monotonic() - began, server))
     assert all(fleet.state(id) == "succeeded" for id in ids)
+    return ids
+
+
+def test_servers_are_killed_and_come_back(own_fleet):
+    fleet = own_fleet
+    workers = [fleet.worker("--slots", 4, "--allow-exec") for _ in range(2)]
+    born = time.monotonic()
+    ids = kill_while_jobs_run(fleet, "redis", "a")
+    # RabbitMQ 3.10 can come back with a queue broken that was declared within seconds of the kill
+    until(lambda: time.monotonic() - born > 6)
+    ids += kill_while_jobs_run(fleet, "rabbitmq", "b")
     each_ran_once(fleet, ids)
     assert all(worker.process.poll() is None for worker in workers)
     fleet.settled()

@@ -1,0 +1,54 @@
+/* A queue that is deleted and declared again at once can lose its consumers without a word: the broker does not cancel
+ * them, and they get nothing any more. So the broker is asked now and then how many consumers each queue has; where it
+ * says none and this worker should be one, the session begins anew. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "worker.h"
+
+#define LOOK_MS 3000
+
+struct look {
+	struct worker *worker;
+	struct level *level;
+	uint64_t generation;
+	char tag[40];
+};
+
+static void on_depth(void *data, int64_t messages, int64_t consumers)
+{
+	struct look *look = data;
+	struct worker *worker = look->worker;
+	const struct level *level = look->level;
+	bool same = worker->intake.broker && worker->intake.generation == look->generation &&
+		    level->consume == CONSUME_ON && strcmp(level->tag, look->tag) == 0;
+	struct err err;
+
+	if (same && !worker->finished && (messages == -1 || (messages >= 0 && consumers == 0))) {
+		err_set(&err, ERR_SERVICE, "the queue %s %s", level->queue,
+			messages == -1 ? "is gone" : "has lost its consumer");
+		intake_lost(worker, &err);
+	}
+	free(look);
+}
+
+void watch_tick(struct worker *worker)
+{
+	int64_t now = clock_mono_ms();
+
+	if (now - worker->intake.watched_at < LOOK_MS || !worker->intake.broker || !publisher_up(worker->publisher))
+		return;
+	worker->intake.watched_at = now;
+	for (size_t i = 0; i < worker->level_count; i++) {
+		struct level *level = &worker->levels[i];
+		struct look *look;
+		if (level->consume != CONSUME_ON)
+			continue;
+		look = xcalloc(1, sizeof *look);
+		*look = (struct look){.worker = worker, .level = level, .generation = worker->intake.generation};
+		memcpy(look->tag, level->tag, sizeof look->tag);
+		publisher_depth(worker->publisher, level->queue, on_depth, look);
+	}
+}
