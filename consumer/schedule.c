@@ -117,4 +117,6 @@ void schedule_run(struct worker *worker)
 		schedule_unhold(item);
 		claim_item(item);
 	}
+	if (worker->yielding && schedule_free_slots(worker) > 0)
+		worker->yielding = false; /* a slot has come free: intake_tick begins to consume again */
 }

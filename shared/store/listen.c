@@ -31,9 +31,10 @@ static void lose(struct store_listener *l)
 	store_link_free(link);
 }
 
+/* The link has let go of its connection already when the end of that is told. */
 static bool of_present(const struct store_listener *l, const redisAsyncContext *redis)
 {
-	return l && l->link && l->link->redis == redis;
+	return l && l->link && l->link == redis->ev.data;
 }
 
 static void on_lost(const redisAsyncContext *redis, int status)
