@@ -16,8 +16,9 @@ struct attempt *attempt_new(struct executor *executor, const struct handler *han
 	attempt->handler = handler;
 	attempt->job = request->job;
 	attempt->number = request->attempt;
-	attempt->results = request->results ? request->results : "{}";
-	attempt->results_missing = request->results_missing ? request->results_missing : "[]";
+	/* copies: it may wait for a runner, longer than the caller keeps them */
+	attempt->results = xstrdup(request->results ? request->results : "{}");
+	attempt->results_missing = xstrdup(request->results_missing ? request->results_missing : "[]");
 	attempt->callbacks = request->callbacks;
 	attempt->data = request->data;
 	DL_APPEND(executor->attempts, attempt);
@@ -36,6 +37,8 @@ static void on_timer_closed(uv_handle_t *handle)
 void attempt_drop(struct attempt *attempt)
 {
 	DL_DELETE(attempt->executor->attempts, attempt);
+	free(attempt->results);
+	free(attempt->results_missing);
 	if (attempt->timer_open)
 		uv_close((uv_handle_t *)&attempt->timer, on_timer_closed);
 	else

@@ -90,7 +90,7 @@ struct attempt {
 	const struct handler *handler;
 	const struct job *job;
 	int64_t number;
-	const char *results, *results_missing;
+	char *results, *results_missing;
 	const struct exec_callbacks *callbacks;
 	void *data;
 	struct attempt *prev, *next;

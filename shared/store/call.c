@@ -141,6 +141,18 @@ static void on_reply(redisAsyncContext *redis, void *raw, void *data)
 	hold(call);
 }
 
+/* What is said about one job goes by one connection, so that it stays in order: a last progress before the end. */
+static size_t link_of(const struct store_call *call)
+{
+	size_t hash = 5381;
+
+	if (!call->script)
+		return call->store->turn++ % call->store->link_count;
+	for (const char *at = call->id; *at; at++)
+		hash = hash * 33 + (unsigned char)*at;
+	return hash % call->store->link_count;
+}
+
 static void send_call(struct store_call *call)
 {
 	static const size_t keep = 1 << 20;
@@ -154,7 +166,7 @@ static void send_call(struct store_call *call)
 		store_encode(out, call->args, call->count);
 	call->sent = true;
 	call->store->unsent--;
-	link = call->store->links[call->store->turn++ % call->store->link_count];
+	link = call->store->links[link_of(call)];
 	redisAsyncFormattedCommand(link->redis, on_reply, call, out->data, out->len);
 	if (out->cap > keep)
 		buf_release(out);

@@ -93,16 +93,6 @@ def test_odd_correlation_ids_come_back(fleet, correlation):
     assert (properties.correlation_id or "") == correlation and json.loads(body)["state"] == "rejected"
 
 
-def test_correlation_id_that_is_no_text(fleet):
-    """AMQP's short strings are bytes."""
-    fleet.worker()
-    queue = fleet.reply_queue()
-    odd = bytes(range(128, 256))
-    for number in range(2):
-        fleet.publish({"task": "noop", "id": "r"}, reply_to=queue, correlation_id=odd.decode("latin-1") + str(number))
-    assert {fleet.get(queue)[1].correlation_id[-1] for _ in range(2)} == {"0", "1"}
-
-
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
 def test_a_rejected_message_is_answered(fleet, encoding):
     fleet.worker()

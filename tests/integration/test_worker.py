@@ -202,6 +202,7 @@ def test_a_queue_deleted_under_its_consumer(fleet):
     name = fleet.prefix + ".default.normal"
     fleet.channel.queue_delete(name)
     fleet.publish({"task": "noop", "id": "high"}, priority="high")
+    until(lambda: "deleted" in worker.log(), 20, "the worker has noticed")
     fleet.command("submit", "noop", "--id", "normal", check=0)
     open(fleet.dir + "/runs.go", "w", encoding="utf-8").close()
     for id in ("runs", "high", "normal"):

@@ -1,0 +1,201 @@
+"""Interleavings that go wrong only now and then, forced: each of these was a job that hung, a message that was lost, or a
+worker that did not stop."""
+import json
+import signal
+import time
+
+import pytest
+
+from fleet import until
+
+
+def test_retry_of_a_joined_job_whose_holder_has_ended(fleet):
+    fleet.worker("--slots", 2)
+    fleet.publish({"task": "sleep", "id": "h", "args": {"ms": 600}, "dedup": "k"})
+    fleet.wait("h", "running")
+    fleet.publish({"task": "noop", "id": "j", "dedup": "k", "args": 7})
+    until(lambda: fleet.job("j").get("duplicate_of") == "h", what="j joins h")
+    fleet.command("cancel", "j", check=0)
+    fleet.wait("j", "cancelled")
+    fleet.wait("h", "succeeded")
+    fleet.settled()
+    fleet.command("retry", "j", check=0)
+    fleet.wait("j", "succeeded", 5)
+    assert fleet.result("j") == 7
+    fleet.settled()
+
+
+def test_retry_of_a_joined_job_asks_its_own_predecessors_again(fleet):
+    fleet.worker("--slots", 2)
+    fleet.publish({"task": "sleep", "id": "h", "args": {"ms": 600}, "dedup": "k"})
+    fleet.wait("h", "running")
+    fleet.publish({"task": "noop", "id": "j", "dedup": "k", "after": ["p"]})
+    until(lambda: fleet.job("j").get("duplicate_of") == "h", what="j joins h")
+    fleet.command("cancel", "j", check=0)
+    fleet.wait("h", "succeeded")
+    fleet.settled()
+    fleet.command("retry", "j", check=0)
+    until(lambda: fleet.redis.hgetall(fleet.key("job", "j", "waiting")) == {"p": "succeeded"}, 5, "j waits for p")
+    assert fleet.state("j") == "waiting" and not fleet.job("j").get("duplicate_of")
+    fleet.publish({"task": "noop", "id": "p"})
+    fleet.wait("j", "succeeded")
+
+
+def test_retry_of_a_joined_job_joins_again(fleet):
+    """The holder fails, and both are tried again: one runs."""
+    fleet.worker("--slots", 3, "--allow-exec")
+    gate, runs = fleet.dir + "/gate", fleet.dir + "/runs"
+    script = "echo $FLOTILLA_ID >> %s; while [ ! -e %s ]; do sleep 0.05; done; exit 1" % (runs, gate)
+    fleet.publish({"task": "exec", "id": "h", "argv": ["sh", "-c", script], "dedup": "k"})
+    fleet.wait("h", "running")
+    fleet.publish({"task": "exec", "id": "j", "argv": ["sh", "-c", script], "dedup": "k"})
+    until(lambda: fleet.job("j").get("duplicate_of") == "h", what="j joins h")
+    open(gate, "w").close()
+    fleet.wait_all(["h", "j"])
+    fleet.settled()
+    import os
+    os.unlink(gate)
+    fleet.command("retry", "h", check=0)
+    fleet.wait("h", "running")
+    fleet.command("retry", "j", check=0)
+    until(lambda: not fleet.redis.zscore(fleet.key("settling"), "j"), 5, "j is registered")
+    assert fleet.state("j") == "waiting" and fleet.job("j")["duplicate_of"] == "h"
+    open(gate, "w").close()
+    fleet.wait_all(["h", "j"])
+    assert open(runs).read().split() == ["h", "h"]
+
+
+def full_queue(fleet):
+    queue = "full-" + fleet.prefix
+    fleet.channel.queue_declare(queue, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    fleet.channel.basic_publish("", queue, b"full")
+    return queue
+
+
+def test_a_full_reply_queue_does_not_keep_a_worker_from_stopping(fleet):
+    worker = fleet.worker()
+    queue = full_queue(fleet)
+    try:
+        fleet.publish({"task": "noop", "id": "a"}, reply_to=queue, correlation_id="c")
+        fleet.wait("a", "succeeded")
+        assert worker.stop(seconds=15) == 0
+    finally:
+        fleet.channel.queue_delete(queue)
+
+
+def test_a_full_reply_queue_gets_one_reply_in_the_end(fleet):
+    fleet.worker()
+    queue = full_queue(fleet)
+    try:
+        fleet.publish({"task": "noop", "id": "a"}, reply_to=queue, correlation_id="c")
+        fleet.wait("a", "succeeded")
+        first = fleet.redis.zscore(fleet.key("replies"), "a")
+        # the caretaker has had it in hand twice
+        until(lambda: fleet.redis.zscore(fleet.key("replies"), "a") >= first + 20000, 40, "tried again")
+        fleet.channel.queue_purge(queue)
+        fleet.channel.queue_delete(queue)
+        fleet.channel.queue_declare(queue)
+        fleet.settled(30)
+        assert fleet.queue_length(queue) == 1
+    finally:
+        fleet.channel.queue_delete(queue)
+
+
+def test_no_reply_is_sent_of_a_job_that_lives_again(fleet):
+    """A reply that is still owed when its job is tried again waits for the new end."""
+    queue = fleet.reply_queue()
+    worker = fleet.worker()
+    fleet.publish({"task": "fail", "id": "a", "args": {"message": "m"}})
+    fleet.wait("a", "failed")
+    fleet.settled()
+    assert worker.stop() == 0
+    fleet.command("retry", "a", check=0)
+    # what is left by a worker that died between the end and its reply
+    fleet.redis.hset(fleet.key("job", "a", "replies"), "1:c %s" % queue, "json")
+    fleet.redis.zadd(fleet.key("replies"), {"a": 1})
+    fleet.redis.hset(fleet.key("job", "a"), "pool", "other")  # nobody runs it for now
+    fleet.worker()
+    until(lambda: not fleet.redis.zcard(fleet.key("replies")), 10, "the caretaker has seen it")
+    assert fleet.queue_length(queue) == 0
+    fleet.worker("--pool", "other")
+    _, _, body = fleet.get(queue, 30)
+    assert json.loads(body)["state"] == "failed"
+
+
+def test_stopping_while_redis_does_not_answer(fleet):
+    worker = fleet.worker()
+    until(lambda: "takes the caretaker's role" in worker.log())
+    fleet.redis.client_pause(9000, all=True)
+    began = time.monotonic()
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(8) == 0
+    assert time.monotonic() - began < 8
+
+
+def test_a_held_job_that_redis_has_lost_is_registered_again(fleet):
+    """Redis came back without its last second: the message is still unacknowledged, and is all there is."""
+    fleet.worker("--slots", 1)
+    fleet.publish({"task": "sleep", "id": "long", "args": {"ms": 1500}})
+    fleet.wait("long", "running")
+    fleet.publish({"task": "sleep", "id": "held", "args": {"ms": 1}})
+    fleet.wait("held", "queued")
+    fleet.redis.delete(fleet.key("job", "held"), fleet.key("job", "held", "spec"))
+    fleet.wait("held", "succeeded", 10)
+    fleet.settled()
+
+
+def test_a_running_job_that_redis_has_lost_runs_again(fleet):
+    fleet.worker("--slots", 1)
+    fleet.publish({"task": "sleep", "id": "a", "args": {"ms": 700}})
+    fleet.wait("a", "running")
+    fleet.redis.delete(fleet.key("job", "a"), fleet.key("job", "a", "spec"))
+    fleet.redis.zrem(fleet.key("leases"), "a")
+    fleet.wait("a", "succeeded", 10)
+    fleet.settled()
+
+
+def test_a_job_that_redis_will_not_take_is_parked(fleet):
+    fleet.worker()
+    fleet.redis.set(fleet.key("job", "odd"), "a stranger's key")
+    fleet.publish({"task": "noop", "id": "odd"})
+    _, properties, _ = fleet.get(fleet.prefix + ".rejected")
+    assert "WRONGTYPE" in properties.headers["x-flotilla-reason"]
+    fleet.redis.delete(fleet.key("job", "odd"))
+
+
+def test_bad_messages_without_the_queue_for_them_do_not_stop_the_intake(fleet):
+    fleet.worker("--slots", 1)
+    fleet.channel.queue_delete(fleet.prefix + ".rejected")
+    for i in range(10):
+        fleet.publish(None, body=b"{no job")
+    fleet.publish({"task": "noop", "id": "good"})
+    fleet.wait("good", "succeeded", 20)
+    until(lambda: fleet.queue_length(fleet.prefix + ".rejected") == 10, 40, "all of them are kept")
+
+
+def test_an_end_that_cannot_be_told_stays_listed(fleet):
+    """A script that fails on a dependent does not strike the end off: it is told once the hindrance is gone."""
+    fleet.worker()
+    fleet.publish({"task": "noop", "id": "c", "after": ["p"]})
+    fleet.wait("c", "waiting")
+    until(lambda: not fleet.redis.zcard(fleet.key("settling")))
+    fleet.redis.rename(fleet.key("job", "c", "waiting"), fleet.key("away"))
+    fleet.redis.set(fleet.key("job", "c", "waiting"), "a stranger's")
+    fleet.publish({"task": "noop", "id": "p"})
+    fleet.wait("p", "succeeded")
+    until(lambda: "WRONGTYPE" in fleet.logs(), 10, "the failure is said")
+    fleet.redis.rename(fleet.key("away"), fleet.key("job", "c", "waiting"))
+    fleet.wait("c", "succeeded", 20)
+    fleet.settled()
+
+
+def test_a_predecessor_that_cannot_be_asked_keeps_the_registration_open(fleet):
+    fleet.worker()
+    fleet.redis.set(fleet.key("job", "p"), "a stranger's")
+    fleet.publish({"task": "noop", "id": "c", "after": ["p"]})
+    until(lambda: "WRONGTYPE" in fleet.logs(), 10, "the failure is said")
+    fleet.redis.delete(fleet.key("job", "p"))
+    until(lambda: fleet.redis.hgetall(fleet.key("job", "p", "dependents")) == {"c": "succeeded"}, 20, "p is watched")
+    fleet.publish({"task": "noop", "id": "p"})
+    fleet.wait("c", "succeeded", 20)
+    fleet.settled()
