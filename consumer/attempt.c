@@ -33,7 +33,10 @@ static void on_settled(void *data, const struct store_reply *reply)
 	else if (strcmp(store_text_at(reply, 0), "stale") == 0)
 		log_line(LOG_LEVEL_WARN, &job, "its outcome came too late: the lease had been lost");
 	fleet_follow(worker->fleet, item->id, item->job.run, reply);
-	acks_item_durable(item);
+	if (strcmp(store_text_at(reply, 0), "gone") == 0 && item->tag && item->generation == worker->intake.generation)
+		intake_again(worker, "Redis has lost a job that ran"); /* its message comes again */
+	else
+		acks_item_durable(item);
 	item_free(item);
 	if (worker->draining)
 		drain_look(worker);

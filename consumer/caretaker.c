@@ -15,9 +15,9 @@
 #include "worker.h"
 
 #define SWEEP_MS 100
-#define ROLE_MS 1000
-#define ROLE_TTL "4000"
+#define ROLE_MAX_MS 4000 /* how long the role is held without a sign of life; less where leases are short */
 #define SWEEP_LIMIT "1000"
+#define FLOWS_MAX 5000      /* with more under way it is for others to sweep */
 #define QUEUE_BUSY_MS 10000 /* an invitation is left alone for so long where its queue has messages ready */
 
 /* A lease as it was first seen. */
@@ -101,7 +101,6 @@ static void on_overdue(void *data, const struct store_reply *reply)
 	char queue[TOPOLOGY_NAME_MAX];
 
 	if (strcmp(store_text_at(reply, 0), "queued") != 0) {
-		store_format(worker->store, NULL, NULL, "ZREM %k %s", KEY_OUTBOX, "", o->id);
 		overdue_free(o);
 		return;
 	}
@@ -112,7 +111,14 @@ static void on_overdue(void *data, const struct store_reply *reply)
 	publisher_depth(worker->publisher, queue, on_depth, o);
 }
 
-static void sweep_outbox(struct worker *worker, const struct store_reply *ids)
+/* What has been looked at is not overdue again for some time, however long ago it was owed: what cannot be done now
+ * must not hide what lies behind it. */
+static void put_off(struct worker *worker, enum store_key key, const char *id, int64_t until)
+{
+	store_format(worker->store, NULL, NULL, "ZADD %k XX GT %d %s", key, "", until, id);
+}
+
+static void sweep_outbox(struct worker *worker, const struct store_reply *ids, int64_t redis_now)
 {
 	for (size_t i = 0; i < store_reply_count(ids); i++) {
 		const char *id = store_text_at(ids, i);
@@ -120,29 +126,26 @@ static void sweep_outbox(struct worker *worker, const struct store_reply *ids)
 		struct overdue *o = xcalloc(1, sizeof *o + len);
 		o->worker = worker;
 		memcpy(o->id, id, len);
-		/* not looked at again by the next sweep */
-		store_format(worker->store, NULL, NULL, "ZADD %k XX INCR %d %s", KEY_OUTBOX, "", (int64_t)QUEUE_BUSY_MS,
-			     id);
-		store_format(worker->store, on_overdue, o, "HMGET %k state pool priority task", KEY_JOB, id);
+		put_off(worker, KEY_OUTBOX, id, redis_now + QUEUE_BUSY_MS);
+		/* one script, since what is not queued is struck off: it may be queued again a moment later */
+		store_script(worker->store, "owe", id, NULL, NULL, 0, on_overdue, o);
 	}
 }
 
 /* --- registrations, ends, replies --- */
 
-static void sweep_settling(struct worker *worker, const struct store_reply *ids)
+static void sweep_settling(struct worker *worker, const struct store_reply *ids, int64_t redis_now)
 {
 	for (size_t i = 0; i < store_reply_count(ids); i++) {
-		store_format(worker->store, NULL, NULL, "ZADD %k XX INCR 5000 %s", KEY_SETTLING, "",
-			     store_text_at(ids, i));
+		put_off(worker, KEY_SETTLING, store_text_at(ids, i), redis_now);
 		fleet_resume(worker->fleet, store_text_at(ids, i), NULL, NULL);
 	}
 }
 
-static void sweep_replies(struct worker *worker, const struct store_reply *ids)
+static void sweep_replies(struct worker *worker, const struct store_reply *ids, int64_t redis_now)
 {
 	for (size_t i = 0; i < store_reply_count(ids); i++) {
-		store_format(worker->store, NULL, NULL, "ZADD %k XX INCR 10000 %s", KEY_REPLIES, "",
-			     store_text_at(ids, i));
+		put_off(worker, KEY_REPLIES, store_text_at(ids, i), redis_now + 5000);
 		fleet_reply(worker->fleet, store_text_at(ids, i));
 	}
 }
@@ -262,9 +265,9 @@ static void on_sweep(void *data, const struct store_reply *reply)
 		return;
 	each(worker, store_reply_at(reply, 1), "due");
 	each(worker, store_reply_at(reply, 2), "expire");
-	sweep_outbox(worker, store_reply_at(reply, 3));
-	sweep_settling(worker, store_reply_at(reply, 4));
-	sweep_replies(worker, store_reply_at(reply, 5));
+	sweep_outbox(worker, store_reply_at(reply, 3), redis_now);
+	sweep_settling(worker, store_reply_at(reply, 4), redis_now);
+	sweep_replies(worker, store_reply_at(reply, 5), redis_now);
 	sweep_leases(c, store_reply_at(reply, 6), redis_now);
 	sweep_workers(worker, store_reply_at(reply, 7), redis_now);
 }
@@ -284,12 +287,22 @@ static void on_role(void *data, const struct store_reply *reply)
 	c->mine = mine;
 }
 
+/* Short enough that the next caretaker has its two looks before a lease of the last one's jobs is over. */
+static int64_t role_ms(const struct caretaker *c)
+{
+	int64_t part = c->worker->options.lease_ms * 4 / 10;
+	return part < ROLE_MAX_MS ? part : ROLE_MAX_MS;
+}
+
 static void ask_role(struct caretaker *c)
 {
 	struct worker *worker = c->worker;
-	bool able = publisher_up(worker->publisher) && worker->intake.broker && !worker->draining;
-	const struct store_arg args[] = {STORE_TEXT(able ? ROLE_TTL : "0")};
+	bool able = publisher_up(worker->publisher) && worker->intake.broker && !worker->draining &&
+		    fleet_busy(worker->fleet) <= FLOWS_MAX;
+	char ttl[24];
 
+	snprintf(ttl, sizeof ttl, "%" PRId64, able ? role_ms(c) : 0);
+	const struct store_arg args[] = {STORE_TEXT(ttl)};
 	if (able || c->mine)
 		store_script(worker->store, "role", worker->options.name, NULL, args, 1, on_role, worker);
 }
@@ -299,7 +312,7 @@ static void sweep(struct caretaker *c)
 	struct worker *worker = c->worker;
 	char ahead[24];
 
-	if (c->sweeping || fleet_busy(worker->fleet) > 5000)
+	if (c->sweeping || fleet_busy(worker->fleet) > FLOWS_MAX)
 		return;
 	c->sweeping = true;
 	snprintf(ahead, sizeof ahead, "%" PRId64, worker->options.lease_ms * 6 / 10);
@@ -320,7 +333,7 @@ static void on_tick(uv_timer_t *timer)
 		forget_leases(c);
 		return;
 	}
-	if (now - c->role_asked >= ROLE_MS) {
+	if (now - c->role_asked >= role_ms(c) / 4) {
 		c->role_asked = now;
 		ask_role(c);
 	}

@@ -37,6 +37,18 @@ static void drop(struct item *item)
 	item_free(item);
 }
 
+/* Redis will not have it. What came in a message is parked with the reason; an invitation is owed all the same. */
+static void refused(struct item *item, const char *error)
+{
+	log_error("job %s: %s", item->id, error);
+	if (!item->decoded) {
+		drop(item);
+		return;
+	}
+	give_slot_back(item);
+	deliver_refused(item, error);
+}
+
 static void claimed(struct item *item, const struct store_reply *reply)
 {
 	struct worker *worker = item->worker;
@@ -157,7 +169,10 @@ static void on_deferred(void *data, const struct store_reply *reply)
 		store_format(peers->item->worker->store, on_peers, peers, "ZRANGE %k 0 -1", KEY_WORKERS, "");
 		return;
 	}
-	drop(peers->item);
+	if (store_reply_error(reply))
+		refused(peers->item, store_reply_error(reply));
+	else
+		drop(peers->item);
 	free(peers->task);
 	free(peers);
 }
@@ -182,6 +197,15 @@ static void on_owed_elsewhere(void *data, const struct store_reply *reply)
 	drop(item);
 }
 
+/* It was registered and is not known any more: Redis has lost its last second, and the message is all there is. */
+static void again(struct item *item)
+{
+	log_warn("job %s is not known to Redis any more: registering it again", item->id);
+	give_slot_back(item);
+	item->token[0] = '\0';
+	deliver_admit(item);
+}
+
 static void on_claim(void *data, const struct store_reply *reply)
 {
 	struct item *item = data;
@@ -195,9 +219,11 @@ static void on_claim(void *data, const struct store_reply *reply)
 	} else if (strcmp(word, "pool") == 0) {
 		/* an invitation that lay in another pool's queue: it is owed to its own */
 		store_script(worker->store, "owe", item->id, NULL, NULL, 0, on_owed_elsewhere, item);
+	} else if (store_reply_error(reply)) {
+		refused(item, store_reply_error(reply));
+	} else if (strcmp(word, "gone") == 0 && item->decoded) {
+		again(item);
 	} else {
-		if (store_reply_error(reply))
-			log_error("claim of %s: %s", item->id, store_reply_error(reply));
 		fleet_follow(worker->fleet, item->id, NULL, reply); /* it may have expired here */
 		drop(item);
 	}
@@ -220,14 +246,6 @@ void claim_item(struct item *item)
 
 /* --- admit and claim in one --- */
 
-static void on_admitted(void *data, const struct fleet_admission *admission)
-{
-	struct item *item = data;
-
-	(void)admission;
-	schedule_hold(item);
-}
-
 static void on_start(void *data, const struct store_reply *reply)
 {
 	struct item *item = data;
@@ -238,9 +256,8 @@ static void on_start(void *data, const struct store_reply *reply)
 	}
 	/* known already, whatever became of it: the slower way finds out */
 	give_slot_back(item);
-	item->state = ITEM_ADMITTING;
 	item->token[0] = '\0';
-	fleet_admit(item->worker->fleet, &item->job, false, on_admitted, item);
+	deliver_admit(item);
 }
 
 static bool simple(const struct item *item)

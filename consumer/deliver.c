@@ -31,9 +31,15 @@ static void on_moved(void *data, enum publish_outcome outcome)
 {
 	struct rejection *rejection = data;
 
+	struct worker *worker = rejection->worker;
+	bool current = rejection->generation == worker->intake.generation;
+
 	if (outcome != PUBLISH_CONFIRMED)
 		rejection->tag = 0;
 	one_less(rejection);
+	/* a new session declares the queues that are missing */
+	if (outcome == PUBLISH_RETURNED && current)
+		intake_again(worker, "no queue took a message that was to be moved");
 }
 
 /* A reply queue that is gone harms nobody. */
@@ -133,7 +139,7 @@ static bool at_home(const struct item *item)
 }
 
 /* A job that Redis would not take for a reason that does not pass: its spec is all that is left of the message. */
-static void reject_item(struct item *item, const char *reason)
+void deliver_refused(struct item *item, const char *reason)
 {
 	struct worker *worker = item->worker;
 	struct rejection *rejection = xcalloc(1, sizeof *rejection);
@@ -161,7 +167,7 @@ static void on_admitted(void *data, const struct fleet_admission *admission)
 	struct item *item = data;
 
 	if (admission->error) {
-		reject_item(item, admission->error);
+		deliver_refused(item, admission->error);
 		return;
 	}
 	if (strcmp(admission->state, "queued") == 0 && at_home(item) && item->job.after_count == 0) {
@@ -172,11 +178,9 @@ static void on_admitted(void *data, const struct fleet_admission *admission)
 	item_free(item);
 }
 
-static void admit(struct item *item)
+void deliver_admit(struct item *item)
 {
 	item->state = ITEM_ADMITTING;
-	if (claim_start(item))
-		return;
 	fleet_admit(item->worker->fleet, &item->job, !at_home(item), on_admitted, item);
 }
 
@@ -229,5 +233,6 @@ void deliver(struct worker *worker, size_t level, const struct broker_event *eve
 	if (!item->job.id)
 		job_make_id(&item->job);
 	item->id = xstrdup(item->job.id);
-	admit(item);
+	if (!claim_start(item))
+		deliver_admit(item);
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "worker.h"
 
+#define SECOND_MS 2000
 #define LEAVE_MS 5000 /* to say good-bye to services that may be away */
 
 static void stop_loop(struct worker *worker)
@@ -27,9 +28,21 @@ static void on_leave_late(uv_timer_t *timer) { stop_loop(timer->data); }
 
 static void leave(struct worker *worker)
 {
+	if (worker->said_goodbye)
+		return;
+	worker->said_goodbye = true;
 	caretaker_stop(worker);
 	presence_leave(worker, on_left);
-	uv_timer_start(&worker->grace_timer, on_leave_late, LEAVE_MS, 0);
+}
+
+/* Whether nothing has run for so long that whoever has not answered will not be waited for. */
+static bool idle_too_long(struct worker *worker)
+{
+	int64_t now = clock_mono_ms();
+
+	if (!worker->idle_since)
+		worker->idle_since = now;
+	return now - worker->idle_since >= LEAVE_MS;
 }
 
 /* What is held and was not begun goes to other workers now: those that run here may take the whole grace period. */
@@ -46,10 +59,14 @@ static void hand_back_held(struct worker *worker)
 void drain_look(struct worker *worker)
 {
 	hand_back_held(worker);
-	if (!worker->running && fleet_busy(worker->fleet) == 0 && publisher_pending(worker->publisher) == 0)
+	if (worker->running) {
+		worker->idle_since = 0;
+		return;
+	}
+	if (idle_too_long(worker))
+		stop_loop(worker);
+	else if (worker->items == 0 && fleet_busy(worker->fleet) == 0 && publisher_pending(worker->publisher) == 0)
 		leave(worker);
-	else if (!worker->running)
-		uv_timer_start(&worker->grace_timer, on_leave_late, LEAVE_MS, 0);
 }
 
 /* --- handing back what still runs --- */
@@ -106,7 +123,7 @@ void drain_begin(struct worker *worker, int signal)
 	if (worker->draining) {
 		log_info("stopping at once");
 		hand_back(worker);
-		uv_timer_start(&worker->grace_timer, on_leave_late, 2000, 0);
+		uv_timer_start(&worker->grace_timer, on_leave_late, SECOND_MS, 0);
 		return;
 	}
 	worker->draining = true;

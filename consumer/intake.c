@@ -14,6 +14,7 @@
 #include "worker.h"
 
 #define ANSWER_MS 10000
+#define AGAIN_MS 10000
 #define FRAMES_A_TURN 2000
 #define AHEAD_S 0.2
 #define PREFETCH_MAX 2000
@@ -43,8 +44,13 @@ static void stop_consuming(struct worker *worker, struct level *level)
 	level->consume = CONSUME_OFF;
 	level->asked_at = 0;
 	worker->intake.more = true;
-	if (broker_cancel(worker->intake.broker, 1, level->tag, &err) < 0)
+	/* the one that was to be replaced delivers until it is cancelled too */
+	if ((level->old_tag[0] && broker_cancel(worker->intake.broker, 1, level->old_tag, &err) < 0) ||
+	    broker_cancel(worker->intake.broker, 1, level->tag, &err) < 0) {
 		intake_lost(worker, &err);
+		return;
+	}
+	level->old_tag[0] = '\0';
 }
 
 void intake_stop_consuming(struct worker *worker)
@@ -126,10 +132,12 @@ static void on_delivery(struct worker *worker, const struct broker_event *event)
 	size_t level = level_index(worker, event->consumer_tag);
 
 	acks_delivered(&worker->intake.acks, event->tag);
-	if (level == worker->level_count)
+	if (level == worker->level_count) {
 		deliver_returned(worker, event);
-	else
-		deliver(worker, level, event);
+		return;
+	}
+	worker->levels[level].delivered++;
+	deliver(worker, level, event);
 }
 
 static void session_error(struct worker *worker, const char *what, const char *text)
@@ -229,6 +237,7 @@ static void forget_held(struct worker *worker)
 		level->consume = CONSUME_OFF;
 		level->old_tag[0] = level->tag[0] = '\0';
 		level->asked_at = 0;
+		level->dry = 0;
 	}
 }
 
@@ -242,6 +251,7 @@ static void drop_session(struct worker *worker, bool polite)
 		intake->poll = NULL;
 	}
 	intake->broker = broker_close(intake->broker, polite);
+	intake->again = false;
 	forget_held(worker);
 }
 
@@ -262,6 +272,25 @@ void intake_lost(struct worker *worker, const struct err *err)
 		intake->down_since = now;
 	intake->next_try = now + backoff_ms(100, 2000, intake->tries++);
 	log_warn("RabbitMQ: %s; trying again", err->text);
+}
+
+void intake_again(struct worker *worker, const char *why)
+{
+	log_warn("%s: fetching again what is unacknowledged", why);
+	worker->intake.again = true;
+}
+
+static void begin_again(struct worker *worker)
+{
+	struct intake *intake = &worker->intake;
+	int64_t now = clock_mono_ms();
+	struct err err;
+
+	if (!intake->again || worker->draining || (intake->again_at && now - intake->again_at < AGAIN_MS))
+		return;
+	intake->again_at = now;
+	err_set(&err, ERR_SERVICE, "a new session is wanted");
+	intake_lost(worker, &err);
 }
 
 static void measure(struct worker *worker)
@@ -305,6 +334,7 @@ void intake_tick(struct worker *worker)
 	}
 	read_events(worker); /* heartbeats are answered there */
 	check_answers(worker);
+	begin_again(worker);
 	for (size_t i = 0; i < worker->level_count && intake->broker && !worker->draining; i++)
 		adapt(worker, &worker->levels[i]);
 }

@@ -178,6 +178,7 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &s);
 	if (config_load(s.items, s.count, s.file, &err) < 0) {
 		fprintf(stderr, "flotillad: %s\n", err.text);
+		config_release(s.items, s.count);
 		return err_exit_code(err.code);
 	}
 	log_setup(s.options.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, strcmp(s.options.log_format, "json") == 0,

@@ -36,6 +36,14 @@ static void on_owed(void *data, const struct store_reply *reply)
 				 store_text_at(reply, 3), on_handed, item);
 		return;
 	}
+	if (store_reply_error(reply) && item->decoded) {
+		deliver_refused(item, store_reply_error(reply));
+		return;
+	}
+	if (strcmp(store_text_at(reply, 0), "gone") == 0 && item->decoded) {
+		deliver_admit(item);
+		return;
+	}
 	acks_item_durable(item); /* it has gone its way without this message */
 	item_free(item);
 }

@@ -1,6 +1,7 @@
 /* A queue that is deleted and declared again at once can lose its consumers without a word: the broker does not cancel
  * them, and they get nothing any more. So the broker is asked now and then how many consumers each queue has; where it
- * says none and this worker should be one, the session begins anew. */
+ * says none and this worker should be one, the session begins anew. The others' consumers may be back by then; so it
+ * does too where messages lie ready, this worker has room for them, and look after look none has come. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "worker.h"
 
 #define LOOK_MS 3000
+#define DRY_LOOKS 3
 
 struct look {
 	struct worker *worker;
@@ -17,16 +19,33 @@ struct look {
 	char tag[40];
 };
 
+/* Nothing that was delivered is unacknowledged but what runs, and there are slots for more. */
+static bool has_room(const struct worker *worker)
+{
+	return worker->items == worker->running_count && schedule_free_slots(worker) > 0 && !worker->intake.late &&
+	       !worker->draining;
+}
+
+static bool run_dry(struct worker *worker, struct level *level, int64_t messages)
+{
+	bool dry = messages > 0 && level->delivered == level->seen && has_room(worker);
+
+	level->seen = level->delivered;
+	level->dry = dry ? level->dry + 1 : 0;
+	return level->dry >= DRY_LOOKS;
+}
+
 static void on_depth(void *data, int64_t messages, int64_t consumers)
 {
 	struct look *look = data;
 	struct worker *worker = look->worker;
-	const struct level *level = look->level;
+	struct level *level = look->level;
 	bool same = worker->intake.broker && worker->intake.generation == look->generation &&
 		    level->consume == CONSUME_ON && strcmp(level->tag, look->tag) == 0;
 	struct err err;
 
-	if (same && !worker->finished && (messages == -1 || (messages >= 0 && consumers == 0))) {
+	if (same && !worker->finished &&
+	    (messages == -1 || (messages >= 0 && consumers == 0) || run_dry(worker, level, messages))) {
 		err_set(&err, ERR_SERVICE, "the queue %s %s", level->queue,
 			messages == -1 ? "is gone" : "has lost its consumer");
 		intake_lost(worker, &err);

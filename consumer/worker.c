@@ -66,7 +66,8 @@ static void check_services(struct worker *worker)
 	CLEANUP(freep) char *where = NULL;
 	bool redis = away_too_long(worker, worker->store_down_since);
 
-	if (worker->finished || (!redis && !away_too_long(worker, worker->intake.down_since) &&
+	/* a worker that is stopping does not connect to consume any more */
+	if (worker->finished || (!redis && (worker->draining || !away_too_long(worker, worker->intake.down_since)) &&
 				 !away_too_long(worker, worker->publisher_down_since)))
 		return;
 	where = redis ? store_url_shown(worker->options.redis_url) : broker_url_shown(worker->options.amqp_url);
@@ -299,12 +300,13 @@ int worker_run(const struct worker_options *options)
 	worker->loop = &loop;
 	if (split_priorities(worker, &err) < 0 || open_executor(worker, &err) < 0 || open_services(worker, &err) < 0) {
 		log_error("%s", err.text);
-		return err_exit_code(err.code);
+		worker->exit_code = err_exit_code(err.code);
+	} else {
+		wire(worker);
+		log_info("flotillad %s: pool %s, %" PRId64 " slots, name %s", FLOTILLA_VERSION, options->pool,
+			 options->slots, options->name);
+		uv_run(&loop, UV_RUN_DEFAULT);
 	}
-	wire(worker);
-	log_info("flotillad %s: pool %s, %" PRId64 " slots, name %s", FLOTILLA_VERSION, options->pool, options->slots,
-		 options->name);
-	uv_run(&loop, UV_RUN_DEFAULT);
 	shut(worker);
 	uv_walk(&loop, close_handle, NULL);
 	for (int i = 0; i < 100 && uv_loop_alive(&loop); i++)

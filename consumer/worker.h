@@ -71,6 +71,8 @@ struct level {
 	uint16_t prefetch;
 	char tag[40], old_tag[40]; /* old: being cancelled */
 	int64_t asked_at;          /* an answer of the broker is awaited since; 0: none */
+	uint64_t delivered, seen;  /* how many ever, and at the last look (watch.c) */
+	unsigned dry;              /* looks in a row at which it should have been given something */
 };
 
 /* acks.c: deliveries of the present channel by tag; tags are handed out in order, so a ring serves. */
@@ -99,7 +101,8 @@ struct intake {
 	struct acks acks;
 	struct late_ack *late, *late_last;
 	int64_t started; /* jobs begun since the last look, for the prefetch */
-	int64_t looked_at, watched_at;
+	int64_t looked_at, watched_at, again_at;
+	bool again;  /* a new session is wanted */
 	double rate; /* jobs begun a second */
 	unsigned tags;
 };
@@ -131,6 +134,8 @@ struct worker {
 	bool dirty;    /* the schedule is to be looked at in this turn */
 	bool yielding; /* consuming stopped: others are idle, what is held goes to them */
 	bool draining, finished;
+	bool said_goodbye;  /* draining has come to its end, and the record is being struck off */
+	int64_t idle_since; /* draining, with nothing running */
 	int signals, exit_code;
 	int64_t store_down_since, publisher_down_since;
 	struct caretaker *caretaker;
@@ -146,6 +151,8 @@ void intake_tick(struct worker *worker); /* every 100 ms */
 void intake_stop_consuming(struct worker *worker);
 void intake_close(struct worker *worker);
 void intake_lost(struct worker *worker, const struct err *err);
+/* Begins a new session, so that what is unacknowledged comes again; not more often than every ten seconds. */
+void intake_again(struct worker *worker, const char *why);
 void intake_read_more(struct worker *worker);
 bool intake_consuming(const struct worker *worker);
 
@@ -170,6 +177,10 @@ void acks_flush(struct worker *worker);
 /* deliver.c */
 void deliver(struct worker *worker, size_t level, const struct broker_event *event);
 void deliver_returned(struct worker *worker, const struct broker_event *event);
+/* Admits a job that a message brought; from the beginning again where Redis has lost what it knew of it. */
+void deliver_admit(struct item *item);
+/* Parks a job that Redis would not take for a reason that does not pass; frees the item. */
+void deliver_refused(struct item *item, const char *reason);
 /* Publishes a message to PREFIX.rejected with the reason, answers its reply_to, then acknowledges it. */
 void reject(struct worker *worker, const struct broker_event *event, const char *from, const char *reason);
 

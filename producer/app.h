@@ -54,6 +54,7 @@ struct app {
 	size_t arg_count;
 	char **rest; /* what stood behind `--` */
 	size_t rest_count;
+	bool *abandoned; /* set where a session was closed over calls that were never answered */
 };
 
 /* --- values of options ---------------------------------------------------------------------------------------------

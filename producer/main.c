@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -70,7 +71,8 @@ static int dispatch(int argc, char **argv, struct app *app, struct config_item *
 int main(int argc, char **argv)
 {
 	struct config_item items[SETTINGS_COUNT];
-	struct app app = {0};
+	bool abandoned = false;
+	struct app app = {.abandoned = &abandoned};
 	struct err err = {0};
 	int r;
 
@@ -85,5 +87,10 @@ int main(int argc, char **argv)
 	}
 	config_release(items, SETTINGS_COUNT);
 	free(app.args);
+	if (abandoned) { /* what waited for those answers cannot be ended in order any more: the process' end has to do
+			  */
+		fflush(NULL);
+		_exit(r);
+	}
 	return r;
 }

@@ -163,6 +163,8 @@ void session_close(struct session *session)
 {
 	if (!session->loop.data)
 		return;
+	if (session->fleet && fleet_busy(session->fleet) > 0 && session->app->abandoned)
+		*session->app->abandoned = true;
 	if (session->publisher)
 		publisher_close(session->publisher, 0);
 	store_close(session->store);

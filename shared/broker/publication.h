@@ -16,6 +16,7 @@ struct publication {
 	int64_t published_at; /* monotonic, ms */
 	int64_t messages, consumers;
 	bool returned;       /* the broker sent it back; its ack is to come */
+	bool once;           /* not kept where the broker refuses it */
 	bool declared_again; /* an invitation's queue was declared once more */
 	const char *queue;   /* invitation, question */
 	const char *pool, *priority;

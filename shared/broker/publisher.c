@@ -178,6 +178,15 @@ void publisher_send(struct publisher *publisher, const struct broker_out *out, p
 	hand_in(publisher, p);
 }
 
+void publisher_offer(struct publisher *publisher, const struct broker_out *out, publish_done *done, void *data)
+{
+	struct publication *p = publication_message(out);
+	p->once = true;
+	p->done = done;
+	p->data = data;
+	hand_in(publisher, p);
+}
+
 void publisher_invite(struct publisher *publisher, const char *id, const char *pool, const char *priority,
 		      const char *task, publish_done *done, void *data)
 {

@@ -16,7 +16,7 @@ struct publisher;
 enum publish_outcome {
 	PUBLISH_CONFIRMED, /* the broker has it safe */
 	PUBLISH_RETURNED,  /* no queue took it */
-	PUBLISH_DROPPED,   /* the publisher was closed first: nothing is known */
+	PUBLISH_DROPPED,   /* the publisher was closed first: nothing is known; or an offer was refused */
 };
 
 typedef void publish_done(void *data, enum publish_outcome outcome);
@@ -41,9 +41,13 @@ void publisher_close(struct publisher *publisher, int64_t flush_ms);
 /* Publishes a copy of `out` (all but `like` is copied; `like` must be a broker_properties_copy, which it then owns). */
 void publisher_send(struct publisher *publisher, const struct broker_out *out, publish_done *done, void *data);
 
+/* The same, once: what the broker refuses for now (its queue is full) is not kept but comes back as PUBLISH_DROPPED. */
+void publisher_offer(struct publisher *publisher, const struct broker_out *out, publish_done *done, void *data);
+
 /* Publishes an invitation for job `id` to the queue of pool and priority through the default exchange: type
- * "flotilla.invite", the body the id; its `task` (may be NULL) goes in the header x-flotilla-task, as a hint. The queue is declared first if this session has not seen it; one that comes back
- * returned is declared and published once more before it counts as returned. */
+ * "flotilla.invite", the body the id; its `task` (may be NULL) goes in the header x-flotilla-task, as a hint. The queue
+ * is declared first if this session has not seen it; one that comes back returned is declared and published once more
+ * before it counts as returned. */
 void publisher_invite(struct publisher *publisher, const char *id, const char *pool, const char *priority,
 		      const char *task, publish_done *done, void *data);
 

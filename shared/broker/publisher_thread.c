@@ -162,10 +162,19 @@ static void on_confirmed(struct publisher *p, struct publication *publication)
 	}
 }
 
-/* Later: the broker could not store them. */
+/* Later, but for what was only offered: the broker could not store them. */
 static void put_off(struct publisher *p, struct publication_list *list)
 {
-	if (!p->refused.first)
+	struct publication_list all = *list;
+	struct publication *publication;
+
+	*list = (struct publication_list){0};
+	while ((publication = publication_take(&all)))
+		if (publication->once)
+			finish(p, publication, PUBLISH_DROPPED);
+		else
+			publication_append(list, publication);
+	if (list->first && !p->refused.first)
 		p->refused_due = clock_mono_ms() + backoff_ms(REFUSED_MIN_MS, REFUSED_MAX_MS, p->refused_tries++);
 	publication_append_all(&p->refused, list);
 }

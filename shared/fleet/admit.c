@@ -18,6 +18,7 @@ static void known(struct registration *r, const struct store_reply *reply)
 		registration_end(r, state, NULL);
 		return;
 	}
+	r->revive = store_int_at(reply, 4) > 0;
 	registration_from_stored(r);
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
 #include "fleet/internal.h"
 
 struct telling {
@@ -12,7 +13,8 @@ struct telling {
 	char *id, *run, *state, *epoch, *dedup;
 	struct store_reply *detail; /* reason, error, exit_code, result: fetched only where a job has joined this one */
 	char cursor[24];
-	bool scan; /* the dependents are read in batches */
+	bool failed; /* somebody could not be told: the end stays listed */
+	bool scan;   /* the dependents are read in batches */
 	struct store_reply *children;
 	size_t next, open;
 	void (*done)(void *data);
@@ -41,6 +43,17 @@ static void end(struct telling *t)
 	free(t);
 }
 
+/* Whether a step could not be done, for a reason that does not pass. */
+static bool failed(struct telling *t, const char *id, const struct store_reply *reply)
+{
+	const char *error = store_reply_error(reply);
+
+	if (error)
+		log_error("telling job %s of the end of %s: %s; it will be tried again", id, t->id, error);
+	t->failed = t->failed || error;
+	return error != NULL;
+}
+
 static void on_told(void *data, const struct store_reply *reply)
 {
 	(void)reply;
@@ -52,8 +65,10 @@ static void on_released(void *data, const struct store_reply *reply)
 	struct telling *t = data;
 	const struct store_arg args[] = {STORE_TEXT(t->epoch)};
 
-	(void)reply;
-	store_script(t->fleet->store, "told", t->id, t->run, args, 1, on_told, t);
+	if (failed(t, t->id, reply))
+		end(t);
+	else
+		store_script(t->fleet->store, "told", t->id, t->run, args, 1, on_told, t);
 }
 
 static void on_keep(void *data, const struct store_reply *reply)
@@ -71,7 +86,9 @@ static void release(struct telling *t)
 {
 	const struct store_arg args[] = {STORE_TEXT("release"), STORE_TEXT(t->id), STORE_TEXT("")};
 
-	if (!t->dedup[0])
+	if (t->failed)
+		end(t);
+	else if (!t->dedup[0])
 		on_released(t, NULL);
 	else if (strcmp(t->state, "succeeded") == 0)
 		store_format(t->fleet->store, on_keep, t, "HGET %k keep", KEY_JOB, t->id);
@@ -93,7 +110,8 @@ static void on_resolved(void *data, const struct store_reply *reply)
 	struct child *child = data;
 	struct telling *t = child->telling;
 
-	fleet_follow(t->fleet, child->id, t->run, reply);
+	if (!failed(t, child->id, reply))
+		fleet_follow(t->fleet, child->id, t->run, reply);
 	free(child);
 	if (--t->open == 0)
 		go_on(t);
@@ -142,6 +160,10 @@ static void on_detail(void *data, const struct store_reply *reply)
 {
 	struct telling *t = data;
 
+	if (failed(t, t->id, reply)) {
+		end(t);
+		return;
+	}
 	t->detail = store_reply_copy(reply);
 	resolve_batch(t);
 }
@@ -164,6 +186,10 @@ static void on_scanned(void *data, const struct store_reply *reply)
 {
 	struct telling *t = data;
 
+	if (failed(t, t->id, reply) || fleet_says(reply, "stale")) {
+		end(t);
+		return;
+	}
 	snprintf(t->cursor, sizeof t->cursor, "%s", store_text_at(reply, 0));
 	store_reply_free(t->children);
 	t->children = store_reply_copy(store_reply_at(reply, 1));
@@ -178,9 +204,9 @@ static void go_on(struct telling *t)
 		return;
 	}
 	if (t->scan && strcmp(t->cursor, "0") != 0) {
-		const char *cursor = t->cursor[0] ? t->cursor : "0";
-		store_format(t->fleet->store, on_scanned, t, "HSCAN %k %s COUNT %d", KEY_DEPENDENTS, t->id, cursor,
-			     (int64_t)FLEET_BATCH);
+		const struct store_arg args[] = {STORE_TEXT(t->epoch), STORE_TEXT(t->cursor[0] ? t->cursor : "0"),
+						 STORE_TEXT(FLEET_BATCH_TEXT)};
+		store_script(t->fleet->store, "children", t->id, t->run, args, 3, on_scanned, t);
 		return;
 	}
 	release(t);

@@ -16,6 +16,7 @@ struct fleet {
 };
 
 #define FLEET_BATCH 100
+#define FLEET_BATCH_TEXT "100"
 
 /* ending.c: how a predecessor ended, in the words that resolve.lua takes. */
 struct fleet_end {

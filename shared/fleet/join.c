@@ -6,6 +6,10 @@ static void on_joined_resolved(void *data, const struct store_reply *reply)
 {
 	struct registration *r = data;
 
+	if (registration_failed(r, reply)) {
+		registration_end(r, "waiting", NULL);
+		return;
+	}
 	fleet_follow(r->fleet, r->id, r->run, reply);
 	registration_take_guard_away(r);
 }
@@ -13,6 +17,11 @@ static void on_joined_resolved(void *data, const struct store_reply *reply)
 static void on_holder_detail(void *data, const struct store_reply *reply)
 {
 	struct registration *r = data;
+
+	if (registration_failed(r, reply)) {
+		registration_end(r, "waiting", NULL);
+		return;
+	}
 	struct fleet_end e = {store_text_at(reply, 4), store_text_at(reply, 8), store_text_at(reply, 0),
 			      store_text_at(reply, 1), store_text_at(reply, 2), store_text_at(reply, 3)};
 
@@ -23,6 +32,10 @@ static void on_holder_watched(void *data, const struct store_reply *reply)
 {
 	struct registration *r = data;
 
+	if (registration_failed(r, reply)) {
+		registration_end(r, "waiting", NULL);
+		return;
+	}
 	if (fleet_says(reply, "live")) {
 		registration_take_guard_away(r);
 	} else if (r->reuse && fleet_says(reply, "ended") && strcmp(store_text_at(reply, 1), "succeeded") == 0) {
@@ -39,7 +52,11 @@ static void on_join(void *data, const struct store_reply *reply)
 {
 	struct registration *r = data;
 
-	(void)reply; /* 'late': somebody else has finished it; register.lua will say so */
+	if (registration_failed(r, reply)) {
+		registration_end(r, "waiting", NULL);
+		return;
+	}
+	/* 'late': somebody else has finished it; register.lua will say so */
 	if (r->holder) {
 		const struct pred holder = {r->holder, "duplicate"};
 		registration_watch(r, &holder, on_holder_watched, r);
@@ -68,6 +85,10 @@ static void on_key(void *data, const struct store_reply *reply)
 	struct registration *r = data;
 	const char *holder = store_text_at(reply, 0);
 
+	if (registration_failed(r, reply)) {
+		registration_end(r, "waiting", NULL);
+		return;
+	}
 	free(r->holder);
 	r->holder = strcmp(holder, r->id) == 0 ? NULL : xstrdup(holder);
 	join(r);

@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 
+#include "base/log.h"
 #include "fleet/registration.h"
 
 struct step {
@@ -41,6 +42,16 @@ void registration_end(struct registration *r, const char *state, const char *err
 	free(r->holder);
 	free(r->stale);
 	free(r);
+}
+
+bool registration_failed(struct registration *r, const struct store_reply *reply)
+{
+	const char *error = store_reply_error(reply);
+
+	if (error)
+		log_error("registering job %s: %s; it will be tried again", r->id, error);
+	r->failed = r->failed || error;
+	return error != NULL;
 }
 
 struct registration *registration_new(struct fleet *fleet, const char *id)
@@ -97,7 +108,9 @@ static void step_done(struct registration *r)
 {
 	if (--r->open > 0)
 		return;
-	if (r->next < r->count)
+	if (r->failed)
+		registration_end(r, "waiting", NULL);
+	else if (r->next < r->count)
 		watch_batch(r);
 	else
 		registration_take_guard_away(r);
@@ -107,7 +120,8 @@ static void on_resolved(void *data, const struct store_reply *reply)
 {
 	struct registration *r = data;
 
-	fleet_follow(r->fleet, r->id, r->run, reply);
+	if (!registration_failed(r, reply))
+		fleet_follow(r->fleet, r->id, r->run, reply);
 	step_done(r);
 }
 
@@ -118,7 +132,7 @@ static void on_watched(void *data, const struct store_reply *reply)
 	const char *pred = step->pred->id;
 
 	free(step);
-	if (!fleet_says(reply, "ended")) {
+	if (registration_failed(r, reply) || !fleet_says(reply, "ended")) {
 		step_done(r);
 		return;
 	}
@@ -150,6 +164,10 @@ static void on_waiting(void *data, const struct store_reply *reply)
 	struct registration *r = data;
 
 	preds_clear(r);
+	if (registration_failed(r, reply)) {
+		registration_end(r, "waiting", NULL);
+		return;
+	}
 	for (size_t i = 0; i + 1 < store_reply_count(reply); i += 2) {
 		const char *when = store_text_at(reply, i + 1);
 		if (strcmp(store_text_at(reply, i), "~") != 0 && strcmp(when, "duplicate") != 0)

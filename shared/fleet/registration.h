@@ -13,7 +13,7 @@ struct registration {
 	struct fleet *fleet;
 	char *id, *run, *dedup, *holder; /* holder: the job that this one joins, NULL for none */
 	char *stale;                     /* a holder that was found ended or gone */
-	bool reuse, owe, revive, known, fresh;
+	bool reuse, owe, revive, known, fresh, failed;
 	struct pred *preds;
 	size_t count, next, open;
 	fleet_admitted *admitted;
@@ -24,6 +24,9 @@ struct registration {
 struct registration *registration_new(struct fleet *fleet, const char *id);
 /* Tells whoever waits for it, and frees it. `error` may be NULL. */
 void registration_end(struct registration *r, const char *state, const char *error);
+/* Whether a step could not be done, for a reason that does not pass: then it is said, and the registration stays as it
+ * is, listed in settling, for the caretaker to try again. */
+bool registration_failed(struct registration *r, const struct store_reply *reply);
 void registration_add_pred(struct registration *r, const char *id, const char *when);
 /* Takes over what a job says of its run, its dedup key and its predecessors. */
 void registration_take_job(struct registration *r, const struct job *job);

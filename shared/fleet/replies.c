@@ -104,7 +104,8 @@ static void publish(struct fleet *fleet, const char *id, const struct store_repl
 	out.body = body.data;
 	out.body_len = body.len;
 	out.content_type = encoding == JOB_JSON ? "application/json" : "application/msgpack";
-	publisher_send(fleet->publisher, &out, on_published, answer);
+	/* where its queue is full it stays owed, and the caretaker tries again: one copy is under way at most */
+	publisher_offer(fleet->publisher, &out, on_published, answer);
 	buf_release(&body);
 }
 

@@ -131,14 +131,19 @@ static void on_reply(redisAsyncContext *redis, void *raw, void *data)
 		return; /* the connection is gone: store_calls_unsend has it, or the store is closing */
 	store->last_reply = clock_mono_ms();
 	if (!error || !passes(error)) {
-		store->full = false;
+		/* what was refused before, or could be, is taken; other answers say nothing of a full Redis */
+		if (call->not_before || (call->script && call->script->needs_memory))
+			store->full = false;
 		answer(call, reply);
 		return;
 	}
 	if (strstr(error, "NOSCRIPT") && call->script)
 		reload(call);
 	store->full = strstr(error, "OOM") != NULL;
-	hold(call);
+	if (store->full && call->script && call->script->tried_once)
+		answer(call, reply);
+	else
+		hold(call);
 }
 
 /* What is said about one job goes by one connection, so that it stays in order: a last progress before the end. */

@@ -20,6 +20,8 @@ struct store_script_info {
 	char sha[41]; /* "" until Redis has told */
 	int keys[STORE_SCRIPT_KEYS];
 	size_t key_count;
+	bool needs_memory; /* refused by a Redis that is full */
+	bool tried_once;   /* its caller has another way, and holds something meanwhile: it is told of a full Redis */
 };
 
 /* A call that has not been answered. `sent` is false while it waits for a session, or for its time. */

@@ -31,6 +31,9 @@ int store_scripts_init(struct store *store, struct err *err)
 	for (size_t i = 0; i < lua_script_count; i++) {
 		struct store_script_info *info = &store->scripts[store->script_count++];
 		info->script = &lua_scripts[i];
+		info->needs_memory =
+			!strstr(info->script->text, "allow-oom") && !strstr(info->script->text, "no-writes");
+		info->tried_once = strcmp(info->script->name, "start") == 0;
 		if (parse_keys(info, err) < 0)
 			return err->code;
 	}

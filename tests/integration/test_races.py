@@ -1,24 +1,29 @@
 """Interleavings that go wrong only now and then, forced: each of these was a job that hung, a message that was lost, or a
 worker that did not stop."""
 import json
+import os
 import signal
 import time
 
-import pytest
-
-from fleet import until
+from fleet import ROOT, until
 
 
-def test_retry_of_a_joined_job_whose_holder_has_ended(fleet):
-    fleet.worker("--slots", 2)
-    fleet.publish({"task": "sleep", "id": "h", "args": {"ms": 600}, "dedup": "k"})
-    fleet.wait("h", "running")
-    fleet.publish({"task": "noop", "id": "j", "dedup": "k", "args": 7})
+def cancelled_after_joining(fleet, job):
+    """j has joined h and been cancelled; then h has failed, and nobody has the key."""
+    fleet.worker("--slots", 2, "--allow-exec")
+    fleet.publish({"task": "exec", "id": "h", "argv": ["sh", "-c", "while [ ! -e gate ]; do sleep 0.05; done; exit 1"], "dedup": "k"})
+    directory = until(lambda: fleet.job("h").get("dir"), what="h runs")
+    fleet.publish({"task": "noop", "id": "j", "dedup": "k", **job})
     until(lambda: fleet.job("j").get("duplicate_of") == "h", what="j joins h")
     fleet.command("cancel", "j", check=0)
     fleet.wait("j", "cancelled")
-    fleet.wait("h", "succeeded")
+    open(os.path.join(fleet.dir, directory, "gate"), "w").close()
+    fleet.wait("h", "failed")
     fleet.settled()
+
+
+def test_retry_of_a_joined_job_whose_holder_has_ended(fleet):
+    cancelled_after_joining(fleet, {"args": 7})
     fleet.command("retry", "j", check=0)
     fleet.wait("j", "succeeded", 5)
     assert fleet.result("j") == 7
@@ -26,14 +31,7 @@ def test_retry_of_a_joined_job_whose_holder_has_ended(fleet):
 
 
 def test_retry_of_a_joined_job_asks_its_own_predecessors_again(fleet):
-    fleet.worker("--slots", 2)
-    fleet.publish({"task": "sleep", "id": "h", "args": {"ms": 600}, "dedup": "k"})
-    fleet.wait("h", "running")
-    fleet.publish({"task": "noop", "id": "j", "dedup": "k", "after": ["p"]})
-    until(lambda: fleet.job("j").get("duplicate_of") == "h", what="j joins h")
-    fleet.command("cancel", "j", check=0)
-    fleet.wait("h", "succeeded")
-    fleet.settled()
+    cancelled_after_joining(fleet, {"after": ["p"]})
     fleet.command("retry", "j", check=0)
     until(lambda: fleet.redis.hgetall(fleet.key("job", "j", "waiting")) == {"p": "succeeded"}, 5, "j waits for p")
     assert fleet.state("j") == "waiting" and not fleet.job("j").get("duplicate_of")
@@ -53,7 +51,6 @@ def test_retry_of_a_joined_job_joins_again(fleet):
     open(gate, "w").close()
     fleet.wait_all(["h", "j"])
     fleet.settled()
-    import os
     os.unlink(gate)
     fleet.command("retry", "h", check=0)
     fleet.wait("h", "running")
@@ -199,3 +196,68 @@ def test_a_predecessor_that_cannot_be_asked_keeps_the_registration_open(fleet):
     fleet.publish({"task": "noop", "id": "p"})
     fleet.wait("c", "succeeded", 20)
     fleet.settled()
+
+
+def test_a_full_redis_leaves_the_slots_to_jobs_that_it_knows(fleet):
+    """A new job cannot be registered, and must not hold the slot that a known one needs."""
+    worker = fleet.worker("--slots", 1)
+    fleet.publish({"task": "sleep", "id": "known", "args": {"ms": 1}, "delay_ms": 2000}, priority="high")
+    fleet.wait("known", "scheduled")
+    limit = fleet.redis.config_get("maxmemory")["maxmemory"]
+    fleet.redis.config_set("maxmemory", 1)
+    try:
+        for i in range(3):
+            fleet.publish({"task": "sleep", "id": "new%d" % i, "args": {"ms": 1}})
+        until(lambda: fleet.queue_length(fleet.prefix + ".default.normal") <= 1, what="a new one is here")
+        assert fleet.wait("known", seconds=10)["state"] == "succeeded", worker.log()
+        assert fleet.state("new0") is None
+    finally:
+        fleet.redis.config_set("maxmemory", limit)
+    fleet.wait_all(["new0", "new1", "new2"])
+    fleet.settled()
+
+
+def script(fleet, name, keys, args):
+    with open(os.path.join(ROOT, "shared", "store", "lua", name + ".lua"), encoding="utf-8") as file:
+        return fleet.redis.eval(file.read(), len(keys), *keys, *args)
+
+
+def test_who_tells_an_old_end_gets_no_dependents_of_the_next_one(fleet):
+    """Two tell one end; one is done, the job is tried again, and a new job waits for it: the other must not skip that one."""
+    job, dependents = fleet.key("job", "p"), fleet.key("job", "p", "dependents")
+    fleet.redis.hset(job, mapping={"state": "failed", "ended_at": 1})
+    fleet.redis.hset(dependents, mapping={"a": "succeeded"})
+    ask = ("p", "", "events", "0", "0", "100")
+    assert script(fleet, "children", [job, dependents], ask) == ["0", ["a", "succeeded"]]
+    fleet.redis.hset(job, mapping={"epoch": 1})
+    assert script(fleet, "children", [job, dependents], ask) == ["stale"]
+    fleet.redis.hdel(job, "ended_at", "epoch")
+    assert script(fleet, "children", [job, dependents], ask) == ["stale"]
+
+
+def test_an_overdue_invitation_is_struck_off_only_where_none_is_owed(fleet):
+    outbox = fleet.key("outbox")
+    for state, owed in (("running", False), ("queued", True)):
+        fleet.redis.hset(fleet.key("job", "a"), mapping={"state": state, "pool": "p", "priority": "normal", "task": "t"})
+        fleet.redis.zadd(outbox, {"a": 5})
+        answer = script(fleet, "owe", [fleet.key("job", "a"), outbox], ("a", "", "events"))
+        assert answer == (["queued", "p", "normal", "t"] if owed else ["none", "running"])
+        assert fleet.redis.zscore(outbox, "a") == (5 if owed else None)
+
+
+def test_workers_that_lost_their_consumers_without_a_word_all_come_back(fleet):
+    """A queue that is deleted and declared again at once: the first worker to look makes the count of consumers look right."""
+    workers = [fleet.worker("--slots", 1), fleet.worker("--slots", 1)]
+    queue = fleet.prefix + ".default.normal"
+    consumers = lambda: fleet.channel.queue_declare(queue, passive=True).method.consumer_count  # noqa: E731
+    until(lambda: consumers() == 2)
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 50, "x-overflow": "reject-publish", "x-dead-letter-exchange": "",
+                 "x-dead-letter-routing-key": fleet.prefix + ".returned", "x-dead-letter-strategy": "at-least-once"}
+    for _ in range(8):
+        fleet.channel.queue_delete(queue)
+        fleet.channel.queue_declare(queue, durable=True, arguments=arguments)
+        fleet.channel.queue_bind(queue, fleet.prefix, "default.normal")
+    until(lambda: consumers() > 0)
+    for i in range(4):
+        fleet.publish({"task": "sleep", "id": "s%d" % i, "args": {"ms": 12000}})
+    until(lambda: {fleet.job("s%d" % i).get("worker") for i in range(4)} >= {w.name for w in workers}, 30, "both run jobs")

@@ -16,7 +16,7 @@ if known[1] then
       redis.call('ZADD', replies, now, id)
     end
   end
-  return {'known', known[1], redis.call('HEXISTS', waiting, '~'), ended}
+  return {'known', known[1], redis.call('HEXISTS', waiting, '~'), ended, known[2] or '0'}
 end
 local due
 if delay ~= '' then due = now + delay end

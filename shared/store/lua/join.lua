@@ -5,7 +5,7 @@ local id, run, events, holder = unpack(ARGV, 1, 4)
 local h = redis.call('HMGET', job, 'state', 'duplicate_of', 'expires_at')
 if not h[1] then return {'gone'} end
 if redis.call('HEXISTS', waiting, '~') == 0 or h[1] ~= 'waiting' then return {'late', h[1]} end
-if (h[2] or '') == holder then return {'ok'} end
+if (h[2] or '') == holder and (holder == '' or redis.call('HEXISTS', waiting, holder) == 1) then return {'ok'} end
 redis.call('DEL', waiting)
 redis.call('HSET', waiting, '~', '')
 if holder == '' then

@@ -5,13 +5,14 @@ local job, spec, result, output, waiting, dependents, asked, expiring, settling,
 local id, run, events = unpack(ARGV)
 --#include common.inc.lua
 --#include revive.inc.lua
-local v = redis.call('HMGET', job, 'state', 'run', 'epoch', 'error')
+local v = redis.call('HMGET', job, 'state', 'run', 'epoch', 'error', 'duplicate_of')
 if not v[1] then return {'gone'} end
 if (v[2] or '') ~= run then return {'run', v[2] or ''} end
 if v[1] == 'skipped' then return {'skipped', v[4] or ''} end
 if v[1] ~= 'failed' and v[1] ~= 'cancelled' and v[1] ~= 'expired' then return {'not', v[1]} end
 if redis.call('ZSCORE', settling, id) then return {'busy'} end
 local epoch = (tonumber(v[3]) or 0) + 1
-redis.call('HDEL', job, 'duplicate_of')
+-- one that had joined another begins anew: join.lua makes it wait for a holder again, or for its own predecessors
+if v[5] then redis.call('DEL', waiting) end
 revive(v[1], epoch)
 return {'revived', tostring(epoch)}
