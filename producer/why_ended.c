@@ -97,8 +97,8 @@ static int say_skipped(const struct why *why, struct err *err)
 	if (cause.count == 0) /* those that tell more are kept no longer */
 		why_say("reason: %s", record_text(why->record, "error"));
 	for (size_t i = 0; i < cause.count; i++)
-		why_say("%s%s ended as %s, asked for was %s", i ? "because " : "reason: predecessor ", cause.steps[i].id,
-			cause.steps[i].state, cause.steps[i].when);
+		why_say("%s%s ended as %s, asked for was %s", i ? "because " : "reason: predecessor ",
+			cause.steps[i].id, cause.steps[i].state, cause.steps[i].when);
 	retry = cause_to_retry(&cause);
 	if (!retry)
 		return 0;

@@ -253,11 +253,12 @@ def test_workers_that_lost_their_consumers_without_a_word_all_come_back(fleet):
     until(lambda: consumers() == 2)
     arguments = {"x-queue-type": "quorum", "x-delivery-limit": 50, "x-overflow": "reject-publish", "x-dead-letter-exchange": "",
                  "x-dead-letter-routing-key": fleet.prefix + ".returned", "x-dead-letter-strategy": "at-least-once"}
-    for _ in range(8):
+    for i in range(8):
+        time.sleep(0.1 * (i % 2))  # so that consumers come back to some of them
         fleet.channel.queue_delete(queue)
         fleet.channel.queue_declare(queue, durable=True, arguments=arguments)
         fleet.channel.queue_bind(queue, fleet.prefix, "default.normal")
     until(lambda: consumers() > 0)
-    for i in range(4):
-        fleet.publish({"task": "sleep", "id": "s%d" % i, "args": {"ms": 12000}})
-    until(lambda: {fleet.job("s%d" % i).get("worker") for i in range(4)} >= {w.name for w in workers}, 30, "both run jobs")
+    for i in range(12):
+        fleet.publish({"task": "sleep", "id": "s%d" % i, "args": {"ms": 2000}})
+    until(lambda: {fleet.job("s%d" % i).get("worker") for i in range(12)} >= {w.name for w in workers}, 30, "both run jobs")
