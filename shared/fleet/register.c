@@ -228,7 +228,8 @@ void registration_from_stored(struct registration *r)
 	preds_clear(r);
 	free(r->run);
 	free(r->dedup);
-	r->run = r->dedup = NULL;
+	free(r->stale); /* it may live again */
+	r->run = r->dedup = r->stale = NULL;
 	store_format(r->fleet->store, on_stored, r, "GET %k", KEY_SPEC, r->id);
 }
 
