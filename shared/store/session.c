@@ -104,6 +104,14 @@ static void on_setup(redisAsyncContext *redis, void *raw, void *data)
 		step(store);
 }
 
+static bool setting_is(const redisReply *reply, const char *name, const char *value)
+{
+	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
+		if (strcmp(reply->element[i]->str, name) == 0)
+			return strcmp(reply->element[i + 1]->str, value) == 0;
+	return false;
+}
+
 /* CONFIG may be forbidden: then the slower way of acknowledging is taken. */
 static void on_appendfsync(redisAsyncContext *redis, void *raw, void *data)
 {
@@ -112,8 +120,7 @@ static void on_appendfsync(redisAsyncContext *redis, void *raw, void *data)
 
 	if (!present(store, redis) || !reply)
 		return;
-	store->durable = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-			 strcmp(reply->element[1]->str, "always") == 0;
+	store->durable = setting_is(reply, "appendonly", "yes") && setting_is(reply, "appendfsync", "always");
 	step(store);
 }
 
@@ -193,7 +200,7 @@ static void set_up(struct store *store, struct store_link *link)
 {
 	struct buf key = BUF_INIT;
 
-	ASK(store, link, on_appendfsync, store, STORE_TEXT("CONFIG"), STORE_TEXT("GET"), STORE_TEXT("appendfsync"));
+	ASK(store, link, on_appendfsync, store, STORE_TEXT("CONFIG"), STORE_TEXT("GET"), STORE_TEXT("append*"));
 	store_key(&key, store->prefix, KEY_SCHEMA, NULL, NULL);
 	ASK(store, link, on_schema, store, STORE_TEXT("GET"), STORE_TEXT(key.data));
 	buf_release(&key);

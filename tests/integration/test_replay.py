@@ -101,7 +101,7 @@ def replay(fleet, path):
 
 
 @pytest.mark.skipif(not RECORDINGS, reason="no recordings in ../shared/data/wfinstances")
-@pytest.mark.parametrize("path", RECORDINGS, ids=os.path.basename)
+@pytest.mark.parametrize("path", RECORDINGS, ids=[os.path.basename(path) for path in RECORDINGS])
 def test_recorded_workflow(fleet, path):
     parents = parents_of(path)
     shape = (len(parents), sum(map(len, parents.values())), max(map(len, parents.values())))
