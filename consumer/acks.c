@@ -9,6 +9,7 @@
 
 enum { OPEN, FINISHED, ACKED };
 
+#define GATHER 8
 #define LATE_MS 2000 /* architecture, law 2: without appendfsync always */
 
 void acks_reset(struct acks *acks, uint64_t generation)
@@ -130,13 +131,25 @@ static bool send_acks(struct worker *worker, struct err *err)
 	return true;
 }
 
-void acks_flush(struct worker *worker)
+/* Each acknowledgement is an entry in the queue's log: while more answers are on their way, they are gathered up to a
+ * part of the prefetch, which the broker can spare. With nothing under way they leave at once. */
+static bool worth_sending(const struct worker *worker)
+{
+	size_t least = 0;
+
+	for (size_t i = 0; i < worker->level_count; i++)
+		if (worker->levels[i].consume != CONSUME_OFF && worker->levels[i].prefetch / GATHER > least)
+			least = worker->levels[i].prefetch / GATHER;
+	return worker->intake.acks.done_count >= least || store_pending(worker->store) == 0;
+}
+
+void acks_flush(struct worker *worker, bool all)
 {
 	struct intake *intake = &worker->intake;
 	struct err err;
 	bool sent;
 
-	if (!intake->broker || intake->acks.done_count == 0)
+	if (!intake->broker || intake->acks.done_count == 0 || (!all && !worth_sending(worker)))
 		return;
 	sent = send_acks(worker, &err);
 	intake->acks.done_count = 0;

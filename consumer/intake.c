@@ -356,7 +356,7 @@ void intake_close(struct worker *worker)
 	struct intake *intake = &worker->intake;
 
 	if (intake->broker)
-		acks_flush(worker);
+		acks_flush(worker, true);
 	drop_session(worker, true);
 	acks_release(&intake->acks);
 	acks_forget_late(worker);

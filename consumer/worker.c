@@ -43,12 +43,12 @@ static void on_prepare(uv_prepare_t *prepare)
 
 	if (worker->dirty)
 		schedule_run(worker);
-	acks_flush(worker);
+	acks_flush(worker, false);
 	if (worker->intake.more && worker->intake.broker)
 		intake_read_more(worker);
 	if (worker->dirty)
 		schedule_run(worker);
-	acks_flush(worker);
+	acks_flush(worker, false);
 	if ((worker->intake.more && worker->intake.broker) || worker->dirty)
 		uv_idle_start(&worker->idle, on_idle);
 	else
@@ -83,6 +83,7 @@ static void on_tick(uv_timer_t *timer)
 	intake_tick(worker);
 	watch_tick(worker);
 	acks_tick(worker);
+	acks_flush(worker, true);
 	attempt_tick(worker);
 	check_services(worker);
 	worker->dirty = true;

@@ -171,8 +171,8 @@ void acks_tag(struct worker *worker, uint64_t generation, uint64_t tag);
 void acks_tick(struct worker *worker);
 /* Drops the acknowledgements that wait for Redis' disk. */
 void acks_forget_late(struct worker *worker);
-/* Sends what can be acknowledged; once a turn. */
-void acks_flush(struct worker *worker);
+/* Sends what can be acknowledged; once a turn. `all`: it is not to wait for more. */
+void acks_flush(struct worker *worker, bool all);
 
 /* deliver.c */
 void deliver(struct worker *worker, size_t level, const struct broker_event *event);

@@ -226,6 +226,9 @@ static struct runner *find_free(struct runners *runners, int64_t *not_before)
 		if (runner->child.pid > 0) {
 			if (!runner->current && !runner->complaint && !runner->hung_up_at && !runner->expected)
 				return runner;
+		} else if (runner->link) {
+			/* runner_ended is at its last words, and will serve when it is through. */
+			continue;
 		} else if (runner->not_before <= now) {
 			startable = startable ? startable : runner;
 		} else if (*not_before == 0 || runner->not_before < *not_before) {

@@ -156,9 +156,12 @@ static void write_wire(struct link *link)
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0) {
-			/* Anything but a full socket is a child that goes; its end is told otherwise. */
-			if (errno != EAGAIN)
+			/* Anything but a full socket is a child that goes; its end is told otherwise. To one that has
+			 * gone already nothing is sent, so no later read tells that it left something unread. */
+			if (errno != EAGAIN) {
 				link->out.len = 0;
+				link->runner->unread = true;
+			}
 			return;
 		}
 		memmove(link->out.data, link->out.data + put, link->out.len - (size_t)put);

@@ -2,6 +2,9 @@
 #include "exec_lab.h"
 
 #include <signal.h>
+#include <sys/wait.h>
+
+#include "exec/internal.h"
 
 static struct lab *open_lab(const char *more)
 {
@@ -114,6 +117,48 @@ Test(exec_runner, an_answer_before_the_end_counts)
 	trial_free(trial);
 	cr_assert(run_pid(lab) > 1);
 	lab_close(lab);
+}
+
+/* The runner answers and is dead before the loop hears of either; another job waits for it. */
+static struct lab *open_with_dead(struct trial **dead, struct trial **next)
+{
+	struct lab *lab = open_lab(NULL);
+	siginfo_t info;
+
+	*dead = order(lab, "answer and exit", NULL);
+	*next = order(lab, "pid", NULL);
+	cr_assert(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) == 0);
+	return lab;
+}
+
+static void expect_both(struct lab *lab, struct trial *dead, struct trial *next)
+{
+	lab_until(lab, &dead->ended);
+	cr_assert(dead->succeeded, "%s", dead->error);
+	lab_until(lab, &next->ended);
+	cr_assert(next->succeeded, "%s", next->error);
+	trial_free(dead);
+	trial_free(next);
+	lab_close(lab);
+}
+
+Test(exec_runner, a_job_for_the_dead_goes_to_another)
+{
+	struct trial *dead, *next;
+	struct lab *lab = open_with_dead(&dead, &next);
+
+	expect_both(lab, dead, next);
+}
+
+/* The end of another child can tell of this one's before its answer has been read. */
+Test(exec_runner, an_answer_read_at_the_end_frees_no_runner)
+{
+	struct trial *dead, *next;
+	struct lab *lab = open_with_dead(&dead, &next);
+	uv_signal_t *sigchld = &lab->executor->children.sigchld;
+
+	sigchld->signal_cb(sigchld, SIGCHLD);
+	expect_both(lab, dead, next);
 }
 
 Test(exec_runner, garbage_kills_it, .timeout = 60)
