@@ -102,7 +102,8 @@ def test_dedup_joins_and_frees_its_key(fleet):
     fleet.wait("first", "running")
     for i in range(5):
         fleet.publish({"task": "sleep", "id": "j%d" % i, "args": {"ms": 800}, "dedup": "k 1"})
-    assert fleet.wait("j0", "waiting")["duplicate_of"] == "first"
+    until(lambda: fleet.job("j0").get("duplicate_of") == "first")
+    assert fleet.state("j0") == "waiting"
     fleet.wait_all(["first"] + ["j%d" % i for i in range(5)])
     for i in range(5):
         job = fleet.job("j%d" % i)

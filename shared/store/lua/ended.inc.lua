@@ -2,16 +2,16 @@
 -- dependents, asked, run_hash, run_jobs, stats, settling, replies.
 -- free: nothing is owed any more, so the time of keeping begins; everything that there may be (`more`) goes at one instant.
 local function free(keep, more)
-  local at = now + (tonumber(keep) or 86400) * 1000
+  local at = string.format('%d', now + (tonumber(keep) or 86400) * 1000)
   redis.call('PEXPIREAT', job, at)
   redis.call('PEXPIREAT', spec, at)
   for i = 1, #more do redis.call('PEXPIREAT', more[i], at) end
   if run == '' then return end
   local live = redis.call('HMGET', run_hash, 'waiting', 'scheduled', 'queued', 'running', 'keep_until')
-  if at > (tonumber(live[5]) or 0) then
+  if tonumber(at) > (tonumber(live[5]) or 0) then
     redis.call('HSET', run_hash, 'keep_until', at)
   else
-    at = tonumber(live[5])
+    at = live[5]
   end
   for i = 1, 4 do
     if (tonumber(live[i]) or 0) > 0 then return end
@@ -31,7 +31,7 @@ end
 -- finish: from state `from` to the end `state`; `h` has what the job's hash holds of attempt, epoch, dedup and keep, and in
 -- `left` the keys that there may be beside the record and the spec. A call costs more than anything else here.
 local function finish(from, state, h, ...)
-  redis.call('HSET', job, 'state', state, 'ended_at', now, ...)
+  redis.call('HSET', job, 'state', state, 'ended_at', stamp, ...)
   move(from, state)
   redis.call('HINCRBY', stats, state, 1)
   tell(state, h.attempt)

@@ -9,8 +9,8 @@ if known[1] then
   if known[2] == token and known[1] == 'running' then return {'claimed', known[3], known[4]} end
   return {'known', known[1]}
 end
-local h = {'state', 'running', 'task', task, 'pool', pool, 'priority', priority, 'attempt', 1, 'created_at', now,
-  'queued_at', now, 'started_at', now, 'worker', worker, 'token', token}
+local h = {'state', 'running', 'task', task, 'pool', pool, 'priority', priority, 'attempt', '1', 'created_at', stamp,
+  'queued_at', stamp, 'started_at', stamp, 'worker', worker, 'token', token}
 local function set(name, value)
   if value ~= '' then h[#h + 1] = name h[#h + 1] = value end
 end
@@ -30,4 +30,4 @@ if run ~= '' then
   redis.call('PERSIST', run_jobs)
 end
 tell('running', 1)
-return {'claimed', '1', tostring(now)}
+return {'claimed', '1', stamp}
