@@ -187,9 +187,12 @@ static void on_wire(uv_poll_t *handle, int status, int events)
 		update_wire(link);
 		return;
 	}
-	/* Most likely it is just ending, and that will be told with its status; if not, see runner.c's tick. */
+	/* Most likely it is just ending, and that will be told with its status; if not, see runner.c's tick. One that
+	 * has no job can get none any more: it may as well be helped. */
 	runner->hung_up_at = clock_mono_ms();
 	uv_poll_stop(&link->wire);
+	if (!runner->current)
+		child_signal(&runner->child, SIGKILL);
 }
 
 static void update_wire(struct link *link)
