@@ -35,16 +35,18 @@ _flotilla() {
 		options="--args --id --pool --priority --after --dedup --reuse --retries --backoff --timeout --delay --expires --keep \
 			--env --run --label --wait --"
 		;;
-	run) options="--name --set --replay --detach --json" ;;
-	status | workers | stats) options="--json" ;;
+	run) options="--name --set --replay --file-factor --shared-dir --dry-run --detach --json" ;;
+	status | workers) options="--json" ;;
+	stats) options="--pool --json" ;;
+	top) options="--every --once" ;;
 	ls) options="--state --run --pool --limit --json" ;;
 	wait) options="--any --timeout --unknown-ok" ;;
 	logs) options="--follow" ;;
 	cancel) options="--run" ;;
 	retry) options="--run --failed" ;;
 	broker) options="apply --pool" ;;
-	graph) options="--dot" ;;
-	import) options="--to" ;;
+	graph) options="--dot --set" ;;
+	import) options="--to --replay --file-factor" ;;
 	*) options= ;;
 	esac
 	case $command:$current in

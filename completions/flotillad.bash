@@ -8,7 +8,8 @@ _flotillad() {
 	--log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$current") ;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W "--pool --slots --name --handlers --work-dir --allow-exec --lease --grace \
-			--aging --max-lost --keep-dirs --retry-services --log-format --amqp --redis --prefix --config --help" -- "$current")
+			--aging --max-lost --keep-dirs --retry-services --max-body --priorities --log-format --verbose --amqp --redis \
+			--prefix --config --help --version" -- "$current")
 		;;
 	esac
 }

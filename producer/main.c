@@ -85,6 +85,10 @@ int main(int argc, char **argv)
 			err.text);
 		r = err_exit_code(r);
 	}
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "flotilla: standard output cannot be written: what was to stand there is lost\n");
+		r = r ? r : 1;
+	}
 	config_release(items, SETTINGS_COUNT);
 	free(app.args);
 	if (abandoned) { /* what waited for those answers cannot be ended in order any more: the process' end has to do

@@ -89,7 +89,7 @@ static const struct {
 	{JOB_REASON_TIMEOUT, "it took longer than its timeout and was ended"},
 	{JOB_REASON_ERROR, "it reported an error or could not be started"},
 	{JOB_REASON_RESULT, "it wrote a result that is no JSON, or too large"},
-	{JOB_REASON_BAD_ARGUMENT, "it was given arguments that its handler does not take"},
+	{JOB_REASON_BAD_ARGUMENT, "its arguments are not what its handler takes"},
 	{JOB_REASON_UNKNOWN_TASK, "no worker of its pool has a handler for its task"},
 	{JOB_REASON_NOT_ALLOWED, "no worker of its pool may run it (exec needs --allow-exec)"},
 	{JOB_REASON_POISON, "too many workers were lost while they ran it"},
@@ -102,6 +102,10 @@ void record_reason(const struct store_reply *record, struct buf *ret)
 {
 	const char *reason = record_text(record, "reason");
 
+	if (strcmp(reason, "exit") == 0 && !store_field(record, "exit_code")) {
+		buf_adds(ret, "the runner that had it ended");
+		return;
+	}
 	if (strcmp(reason, "exit") == 0) {
 		buf_addf(ret, "its program exited with status %lld", (long long)record_int(record, "exit_code", 0));
 		return;

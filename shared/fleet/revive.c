@@ -10,6 +10,7 @@ struct node {
 	UT_hash_handle hh;
 	struct node *later;
 	struct revival *revival;
+	bool queued; /* its dependents are to be read */
 	char epoch[24];
 	char id[];
 };
@@ -33,24 +34,37 @@ struct revival {
 static void walk(struct revival *v);
 static void revive_child(struct revival *v, struct node *from, const char *child);
 
+static void queue_node(struct revival *v, struct node *node)
+{
+	if (node->queued)
+		return;
+	node->queued = true;
+	node->later = NULL;
+	if (v->last)
+		v->last->later = node;
+	else
+		v->first = node;
+	v->last = node;
+}
+
+/* One that is known may come again with a higher epoch: another revival's registration let it be skipped once more in
+ * between, and with it those that had been read as its dependents. So they are read again. */
 static struct node *add_node(struct revival *v, const char *id, const char *epoch)
 {
 	size_t len = strlen(id) + 1;
 	struct node *node;
 
 	HASH_FIND_STR(v->nodes, id, node);
-	if (node)
+	if (node && strtoll(epoch, NULL, 10) <= strtoll(node->epoch, NULL, 10))
 		return node;
-	node = xcalloc(1, sizeof *node + len);
-	memcpy(node->id, id, len);
-	node->revival = v;
+	if (!node) {
+		node = xcalloc(1, sizeof *node + len);
+		memcpy(node->id, id, len);
+		node->revival = v;
+		HASH_ADD_KEYPTR(hh, v->nodes, node->id, len - 1, node);
+	}
 	snprintf(node->epoch, sizeof node->epoch, "%s", epoch);
-	HASH_ADD_KEYPTR(hh, v->nodes, node->id, len - 1, node);
-	if (v->last)
-		v->last->later = node;
-	else
-		v->first = node;
-	v->last = node;
+	queue_node(v, node);
 	return node;
 }
 
@@ -154,6 +168,7 @@ static void walk(struct revival *v)
 		return;
 	}
 	v->first = node->later;
+	node->queued = false;
 	if (!v->first)
 		v->last = NULL;
 	v->open = 1;
