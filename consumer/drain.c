@@ -119,7 +119,6 @@ static void on_grace_over(uv_timer_t *timer)
 
 void drain_begin(struct worker *worker, int signal)
 {
-	worker->signals++;
 	if (worker->draining) {
 		log_info("stopping at once");
 		hand_back(worker);

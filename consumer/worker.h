@@ -127,7 +127,6 @@ struct worker {
 	char *tasks;          /* ",exec,noop," for the claim */
 	char lease_text[24], version[32];
 	uv_prepare_t prepare;
-	uv_check_t check;
 	uv_idle_t idle;
 	uv_timer_t tick, lease_timer, presence_timer, caretaker_timer, grace_timer;
 	uv_signal_t sigterm, sigint;
@@ -136,7 +135,7 @@ struct worker {
 	bool draining, finished;
 	bool said_goodbye;  /* draining has come to its end, and the record is being struck off */
 	int64_t idle_since; /* draining, with nothing running */
-	int signals, exit_code;
+	int exit_code;
 	int64_t store_down_since, publisher_down_since;
 	struct caretaker *caretaker;
 };

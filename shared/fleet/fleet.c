@@ -14,9 +14,6 @@ struct fleet *fleet_new(const struct fleet_options *options)
 
 void fleet_free(struct fleet *fleet) { free(fleet); }
 size_t fleet_busy(const struct fleet *fleet) { return fleet->busy; }
-struct store *fleet_store(const struct fleet *fleet) { return fleet->store; }
-struct publisher *fleet_publisher(const struct fleet *fleet) { return fleet->publisher; }
-const struct job_limits *fleet_limits(const struct fleet *fleet) { return fleet->limits; }
 
 /* --- invitations --- */
 

@@ -25,9 +25,6 @@ struct fleet *fleet_new(const struct fleet_options *options);
 void fleet_free(struct fleet *fleet);
 /* How many flows are under way, invitations and replies not confirmed yet among them. */
 size_t fleet_busy(const struct fleet *fleet);
-struct store *fleet_store(const struct fleet *fleet);
-struct publisher *fleet_publisher(const struct fleet *fleet);
-const struct job_limits *fleet_limits(const struct fleet *fleet);
 
 /* What became of an admission. `state` is a state's name, or "" where an error says why not. */
 struct fleet_admission {

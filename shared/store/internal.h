@@ -33,7 +33,6 @@ struct store_call {
 	void *data;
 	int64_t not_before; /* monotonic ms; after a refusal that passes */
 	bool sent;
-	uint64_t session;
 	char *id, *run;
 	size_t count; /* of args */
 	struct store_arg *args;
@@ -67,7 +66,6 @@ struct store {
 	size_t turn;
 	uv_timer_t *timer;
 	bool connected, up, told_down, durable, full, closing, refused;
-	uint64_t session; /* counts sessions: an answer of an older one is none */
 	unsigned tries;
 	int64_t up_since, last_reply, next_try, connecting_since;
 	size_t setup_left;

@@ -31,7 +31,6 @@ void store_link_lost(struct store *store, const char *why)
 	memcpy(links, store->links, sizeof links);
 	memset(store->links, 0, sizeof store->links);
 	store->connected = store->up = false;
-	store->session++;
 	if (!store->refused)
 		err_set(&store->why, ERR_SERVICE, "%s", why);
 	store->next_try = clock_mono_ms() + backoff_ms(100, 2000, store->tries++);
