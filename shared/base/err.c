@@ -26,6 +26,14 @@ static const struct row *find(int code)
 	return &unknown;
 }
 
+/* Names and values of strangers stand in errors; whatever is in them, an error stays one line that a terminal can show. */
+static void keep_one_line(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+}
+
 int err_set(struct err *err, int code, const char *format, ...)
 {
 	va_list ap;
@@ -33,6 +41,7 @@ int err_set(struct err *err, int code, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(err->text, sizeof err->text, format, ap);
 	va_end(ap);
+	keep_one_line(err->text);
 	return code;
 }
 
@@ -48,6 +57,7 @@ int err_prefix(struct err *err, const char *format, ...)
 	va_end(ap);
 	if (used >= 0 && (size_t)used < sizeof err->text)
 		snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s", rest);
+	keep_one_line(err->text);
 	return err->code;
 }
 

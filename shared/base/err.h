@@ -31,7 +31,7 @@ enum err_code {
 #undef X
 };
 
-/* A cause in words. `text` is always NUL-terminated; a longer one is cut. */
+/* A cause in words. `text` is always NUL-terminated; a longer one is cut; control characters become `?`. */
 struct err {
 	int code;
 	char text[512];

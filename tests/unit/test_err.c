@@ -43,3 +43,13 @@ Test(err, long_text_is_cut)
 	cr_expect(strncmp(err.text, "here: xxx", 9) == 0);
 	cr_expect(strlen(err.text) == sizeof err.text - 1);
 }
+
+Test(err, whatever_is_in_it_it_stays_one_line)
+{
+	struct err err;
+
+	err_set(&err, ERR_INPUT, "unknown field %s", "a\nb\r\tc\x1b[2J\x7f\xc3\xa9");
+	cr_expect_str_eq(err.text, "unknown field a?b??c?[2J?\xc3\xa9");
+	err_prefix(&err, "%s", "x\ny");
+	cr_expect_str_eq(err.text, "x?y: unknown field a?b??c?[2J?\xc3\xa9");
+}
