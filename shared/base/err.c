@@ -26,7 +26,8 @@ static const struct row *find(int code)
 	return &unknown;
 }
 
-/* Names and values of strangers stand in errors; whatever is in them, an error stays one line that a terminal can show. */
+/* Names and values of strangers stand in errors; whatever is in them, an error stays one line that a terminal can show.
+ */
 static void keep_one_line(char *text)
 {
 	for (; *text; text++)
