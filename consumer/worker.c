@@ -269,9 +269,23 @@ static void close_handle(uv_handle_t *handle, void *data)
 		uv_close(handle, NULL);
 }
 
+/* From here on nothing of the worker's own happens in the loop, which still runs for what is being closed. */
+static void unwire(struct worker *worker)
+{
+	if (!worker->tick.data)
+		return; /* it never came to wire() */
+	uv_prepare_stop(&worker->prepare);
+	uv_idle_stop(&worker->idle);
+	uv_timer_stop(&worker->tick);
+	uv_timer_stop(&worker->lease_timer);
+	uv_timer_stop(&worker->grace_timer);
+	uv_timer_stop(&worker->presence_timer);
+}
+
 static void shut(struct worker *worker)
 {
 	caretaker_stop(worker);
+	unwire(worker);
 	worker->draining = true;
 	if (worker->executor)
 		executor_close(worker->executor);

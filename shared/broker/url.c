@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -168,6 +169,7 @@ char *broker_url_shown(const char *url)
 
 	if (broker_url_parse(url, &parsed, &ignored))
 		return xstrdup("(not an AMQP URL)");
+	assert(parsed.host);
 	buf_addf(&out, "%s://%s@", parsed.tls ? "amqps" : "amqp", parsed.user);
 	buf_addf(&out, strchr(parsed.host, ':') ? "[%s]" : "%s", parsed.host);
 	buf_addf(&out, ":%d%s%s", parsed.port, *parsed.vhost == '/' ? "" : "/", parsed.vhost);
