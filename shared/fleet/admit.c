@@ -18,7 +18,8 @@ static void known(struct registration *r, const struct store_reply *reply)
 		registration_end(r, state, NULL);
 		return;
 	}
-	r->revive = store_int_at(reply, 4) > 0;
+	r->epoch = store_int_at(reply, 4);
+	r->revive = r->epoch > 0;
 	registration_from_stored(r);
 }
 

@@ -71,6 +71,13 @@ static void on_released(void *data, const struct store_reply *reply)
 		store_script(t->fleet->store, "told", t->id, t->run, args, 1, on_told, t);
 }
 
+static void release_key(struct telling *t, const char *stays_ms)
+{
+	const struct store_arg args[] = {STORE_TEXT("release"), STORE_TEXT(t->id), STORE_TEXT(t->epoch),
+					 STORE_TEXT(stays_ms)};
+	store_script(t->fleet->store, "dedup", t->dedup, NULL, args, 4, on_released, t);
+}
+
 static void on_keep(void *data, const struct store_reply *reply)
 {
 	struct telling *t = data;
@@ -78,14 +85,11 @@ static void on_keep(void *data, const struct store_reply *reply)
 	char ms[24];
 
 	snprintf(ms, sizeof ms, "%" PRId64, keep_s * 1000 + 60000);
-	const struct store_arg args[] = {STORE_TEXT("release"), STORE_TEXT(t->id), STORE_TEXT(ms)};
-	store_script(t->fleet->store, "dedup", t->dedup, NULL, args, 3, on_released, t);
+	release_key(t, ms);
 }
 
 static void release(struct telling *t)
 {
-	const struct store_arg args[] = {STORE_TEXT("release"), STORE_TEXT(t->id), STORE_TEXT("")};
-
 	if (t->failed)
 		end(t);
 	else if (!t->dedup[0])
@@ -93,7 +97,7 @@ static void release(struct telling *t)
 	else if (strcmp(t->state, "succeeded") == 0)
 		store_format(t->fleet->store, on_keep, t, "HGET %k keep", KEY_JOB, t->id);
 	else
-		store_script(t->fleet->store, "dedup", t->dedup, NULL, args, 3, on_released, t);
+		release_key(t, "");
 }
 
 void fleet_resolve(struct fleet *fleet, const char *child, const char *run, const char *from, const struct fleet_end *e,

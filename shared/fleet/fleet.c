@@ -166,7 +166,7 @@ static void on_retried(void *data, const struct store_reply *reply)
 	if (ask->done)
 		ask->done(ask->data, reply);
 	ask->done = NULL;
-	fleet_register(ask->fleet, ask->id, true, on_registered, ask);
+	fleet_register(ask->fleet, ask->id, store_int_at(reply, 1), true, on_registered, ask);
 }
 
 void fleet_retry(struct fleet *fleet, const char *id, store_done *done, void *data)

@@ -29,9 +29,10 @@ void fleet_tell(struct fleet *fleet, const char *id, const char *run, const char
 		const char *dedup, const struct store_reply *children, size_t many, void (*done)(void *data),
 		void *data);
 
-/* register.c: the rest of a registration that stands in Redis half done, from its stored spec. `revive`: the dependents
- * that were skipped for it too. */
-void fleet_register(struct fleet *fleet, const char *id, bool revive, void (*done)(void *data), void *data);
+/* register.c: the rest of a registration that stands in Redis half done, from its stored spec; `epoch` is the job's.
+ * `revive`: the dependents that were skipped for it too. */
+void fleet_register(struct fleet *fleet, const char *id, int64_t epoch, bool revive, void (*done)(void *data),
+		    void *data);
 
 /* revive.c: revives everybody who was skipped for `id`, and registers them again. */
 void fleet_revive(struct fleet *fleet, const char *id, void (*done)(void *data), void *data);

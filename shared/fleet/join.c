@@ -1,6 +1,14 @@
 /* The dedup key of a registration. Taken once the record exists; held by another job that lives, the job waits for that
- * one alone, and ends as it ends. A holder that is found ended or gone is stale: the key is taken from it. */
+ * one alone, and ends as it ends. A holder that is found ended or gone is stale: the key is taken from it, unless it
+ * has been tried or submitted again meanwhile (its tenure is another then). */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "fleet/registration.h"
+
+#define TOKEN_BYTES 8
 
 static void on_joined_resolved(void *data, const struct store_reply *reply)
 {
@@ -37,13 +45,17 @@ static void on_holder_watched(void *data, const struct store_reply *reply)
 		return;
 	}
 	if (fleet_says(reply, "live")) {
-		registration_take_guard_away(r);
+		/* it may have been tried again without the key, which is anybody's then: asked again now that it is
+		 * watched */
+		r->watched = true;
+		registration_take_key(r);
 	} else if (r->reuse && fleet_says(reply, "ended") && strcmp(store_text_at(reply, 1), "succeeded") == 0) {
 		store_script(r->fleet->store, "detail", r->holder, NULL, NULL, 0, on_holder_detail, r);
 	} else {
 		free(r->stale);
-		r->stale = r->holder;
-		r->holder = NULL;
+		free(r->stale_tenure);
+		r->stale = TAKE_PTR(r->holder);
+		r->stale_tenure = TAKE_PTR(r->tenure);
 		registration_take_key(r);
 	}
 }
@@ -84,22 +96,39 @@ static void on_key(void *data, const struct store_reply *reply)
 {
 	struct registration *r = data;
 	const char *holder = store_text_at(reply, 0);
+	bool watched = r->watched && r->holder && strcmp(holder, r->holder) == 0;
 
+	r->watched = false;
 	if (registration_failed(r, reply)) {
 		registration_end(r, "waiting", NULL);
 		return;
 	}
+	if (watched) {
+		registration_take_guard_away(r);
+		return;
+	}
 	free(r->holder);
+	free(r->tenure);
+	r->tenure = xstrdup(store_text_at(reply, 1));
 	r->holder = strcmp(holder, r->id) == 0 ? NULL : xstrdup(holder);
 	join(r);
 }
 
 void registration_take_key(struct registration *r)
 {
-	const struct store_arg args[] = {STORE_TEXT("take"), STORE_TEXT(r->id), STORE_TEXT(r->stale ? r->stale : "")};
+	char epoch[24], token[2 * TOKEN_BYTES + 1];
 
-	if (!r->dedup)
+	if (!r->dedup) {
 		registration_watch_all(r);
-	else
-		store_script(r->fleet->store, "dedup", r->dedup, NULL, args, 3, on_key, r);
+		return;
+	}
+	snprintf(epoch, sizeof epoch, "%" PRId64, r->epoch);
+	random_hex(token, TOKEN_BYTES);
+	const struct store_arg args[] = {STORE_TEXT("take"),
+					 STORE_TEXT(r->id),
+					 STORE_TEXT(epoch),
+					 STORE_TEXT(token),
+					 STORE_TEXT(r->stale ? r->stale : ""),
+					 STORE_TEXT(r->stale_tenure ? r->stale_tenure : "")};
+	store_script(r->fleet->store, "dedup", r->dedup, NULL, args, 6, on_key, r);
 }

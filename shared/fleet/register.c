@@ -1,9 +1,14 @@
 /* Registration, in steps that can each be done twice and in any company:
  *
- *   admit      the record, the spec, the guard, the entry in settling          (jobs that wait for nothing are done
- * here) dedup      take the key; held by another that lives: wait for it alone     (join), then watch it revive     of
- * a job that was retried: whom it let be skipped lives again watch      each predecessor; one that has ended already is
- * resolved at once register   the guard goes, and with the last predecessor gone the job is ready
+ *   admit      the record, the spec, the guard, the entry in settling; for a job that waits for nothing that is all
+ *
+ *   dedup      take the key; held by another that lives: wait for it alone (join), watch it, look at the key again
+ *
+ *   revive     of a job that was retried: whom it let be skipped lives again
+ *
+ *   watch      each predecessor; one that has ended already is resolved at once
+ *
+ *   register   the guard goes, and with the last predecessor gone the job is ready
  */
 #include <stdio.h>
 
@@ -40,7 +45,9 @@ void registration_end(struct registration *r, const char *state, const char *err
 	free(r->run);
 	free(r->dedup);
 	free(r->holder);
+	free(r->tenure);
 	free(r->stale);
+	free(r->stale_tenure);
 	free(r);
 }
 
@@ -229,14 +236,18 @@ void registration_from_stored(struct registration *r)
 	free(r->run);
 	free(r->dedup);
 	free(r->stale); /* it may live again */
-	r->run = r->dedup = r->stale = NULL;
+	free(r->stale_tenure);
+	r->run = r->dedup = r->stale = r->stale_tenure = NULL;
+	r->watched = false;
 	store_format(r->fleet->store, on_stored, r, "GET %k", KEY_SPEC, r->id);
 }
 
-void fleet_register(struct fleet *fleet, const char *id, bool revive, void (*done)(void *data), void *data)
+void fleet_register(struct fleet *fleet, const char *id, int64_t epoch, bool revive, void (*done)(void *data),
+		    void *data)
 {
 	struct registration *r = registration_new(fleet, id);
 
+	r->epoch = epoch;
 	r->revive = revive;
 	r->owe = true;
 	r->done = done;

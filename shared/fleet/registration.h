@@ -12,7 +12,10 @@ struct pred {
 struct registration {
 	struct fleet *fleet;
 	char *id, *run, *dedup, *holder; /* holder: the job that this one joins, NULL for none */
-	char *stale;                     /* a holder that was found ended or gone */
+	char *tenure;                    /* of that one, with the key (dedup.lua) */
+	char *stale, *stale_tenure;      /* a holder that was found ended or gone */
+	int64_t epoch;                   /* of this job, as far as this flow knows */
+	bool watched;                    /* the holder is to tell this job of its end */
 	bool reuse, owe, revive, known, fresh, failed;
 	struct pred *preds;
 	size_t count, next, open;

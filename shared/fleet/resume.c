@@ -16,7 +16,8 @@ static void on_looked(void *data, const struct store_reply *reply)
 
 	fleet->busy--;
 	if (fleet_says(reply, "guarded")) {
-		fleet_register(fleet, resume->id, store_int_at(reply, 1) > 0, resume->done, resume->data);
+		fleet_register(fleet, resume->id, store_int_at(reply, 1), store_int_at(reply, 1) > 0, resume->done,
+			       resume->data);
 	} else if (fleet_says(reply, "ended")) {
 		fleet_tell(fleet, resume->id, store_text_at(reply, 2), store_text_at(reply, 3), store_text_at(reply, 1),
 			   store_text_at(reply, 4), NULL, (size_t)store_int_at(reply, 5), resume->done, resume->data);

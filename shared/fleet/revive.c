@@ -100,7 +100,7 @@ static void register_all(struct revival *v)
 		if (node == root)
 			continue;
 		v->open++;
-		fleet_register(v->fleet, node->id, false, on_registered, v);
+		fleet_register(v->fleet, node->id, strtoll(node->epoch, NULL, 10), false, on_registered, v);
 	}
 	on_registered(v);
 }

@@ -14,6 +14,7 @@
 	X(KEY_DEPENDENTS, "dependents", ":job:", ":dependents", ID)                                                    \
 	X(KEY_ASKED, "asked", ":job:", ":replies", ID)                                                                 \
 	X(KEY_DEDUP, "dedup", ":dedup:", "", ID)                                                                       \
+	X(KEY_TENURE, "tenure", ":tenure:", "", ID)                                                                    \
 	X(KEY_RUN, "run_hash", ":run:", "", RUN)                                                                       \
 	X(KEY_RUN_JOBS, "run_jobs", ":run:", ":jobs", RUN)                                                             \
 	X(KEY_LEASES, "leases", ":leases", "", FLEET)                                                                  \

@@ -5,6 +5,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from fleet import ROOT, until
 
 
@@ -262,3 +264,47 @@ def test_workers_that_lost_their_consumers_without_a_word_all_come_back(fleet):
     for i in range(12):
         fleet.publish({"task": "sleep", "id": "s%d" % i, "args": {"ms": 2000}})
     until(lambda: {fleet.job("s%d" % i).get("worker") for i in range(12)} >= {w.name for w in workers}, 30, "both run jobs")
+
+
+def taken(fleet, id, epoch=0, token="t", stale="", seen=""):
+    return script(fleet, "dedup", [fleet.key("dedup", "k"), fleet.key("tenure", "k")],
+                  ("k", "", "events", "take", id, epoch, token, stale, seen))
+
+
+def released(fleet, id, epoch, stays=""):
+    script(fleet, "dedup", [fleet.key("dedup", "k"), fleet.key("tenure", "k")], ("k", "", "events", "release", id, epoch, stays))
+    return fleet.redis.get(fleet.key("dedup", "k")) is None
+
+
+@pytest.mark.parametrize("epoch", [1, 0])
+def test_a_key_is_not_taken_from_a_holder_that_lives_again(fleet, epoch):
+    """j finds that h has ended; before j takes the key, h is tried again (epoch 1), or kept no more and submitted anew (0)."""
+    assert taken(fleet, "h", 0, "a") == ["h"]
+    holder, seen = taken(fleet, "j")
+    assert holder == "h"
+    assert released(fleet, "h", 0)
+    assert taken(fleet, "h", epoch, "b") == ["h"]
+    holder, now = taken(fleet, "j", stale="h", seen=seen)
+    assert holder == "h" and now != seen and fleet.redis.get(fleet.key("dedup", "k")) == "h"
+    assert taken(fleet, "j", stale="h", seen=now) == ["j"], "where that one has ended too, the key is free"
+
+
+def test_who_tells_an_old_end_does_not_release_the_key_of_the_next_epoch(fleet):
+    """Two tell one end; one is done and the job is tried again: the other must not let a second job run beside it."""
+    assert taken(fleet, "h", 0) == ["h"]
+    assert taken(fleet, "h", 1) == ["h"]
+    assert taken(fleet, "h", 0) == ["h"], "a registration that came late changes nothing"
+    assert not released(fleet, "h", 0)
+    assert not released(fleet, "other", 1)
+    assert taken(fleet, "j")[0] == "h"
+    assert released(fleet, "h", 1) and not fleet.redis.exists(fleet.key("tenure", "k"))
+
+
+def test_key_and_tenure_go_together(fleet):
+    assert taken(fleet, "h") == ["h"]
+    released(fleet, "h", 0, "60000")
+    for name in ("dedup", "tenure"):
+        assert 0 < fleet.redis.pttl(fleet.key(name, "k")) <= 60000
+    assert taken(fleet, "h", 0) == ["h"]
+    for name in ("dedup", "tenure"):
+        assert fleet.redis.pttl(fleet.key(name, "k")) == -1
