@@ -77,20 +77,37 @@ static int find_culprit(struct session *session, const char *id, struct cause_st
 	return r;
 }
 
+/* One that joined another was skipped for what that one was skipped for: `*at` becomes the other's id. */
+static int follow_join(struct session *session, char **at, struct err *err)
+{
+	CLEANUP(store_reply_freep) struct store_reply *record = session_ask(session, "HGETALL", KEY_JOB, *at, err);
+	const char *holder;
+
+	if (!record)
+		return err->code;
+	holder = record_text(record, "duplicate_of");
+	if (*holder) {
+		free(*at);
+		*at = xstrdup(holder);
+	}
+	return 0;
+}
+
 int cause_find(struct session *session, const char *id, struct cause *ret, struct err *err)
 {
-	const char *at = id;
+	CLEANUP(freep) char *at = xstrdup(id);
 
 	*ret = (struct cause){0};
 	do {
 		struct cause_step step = {0};
-		if (find_culprit(session, at, &step, err) < 0)
+		if (follow_join(session, &at, err) < 0 || find_culprit(session, at, &step, err) < 0)
 			return err->code;
 		if (!step.id)
 			break;
 		ret->steps = xrealloc(ret->steps, (ret->count + 1) * sizeof *ret->steps);
 		ret->steps[ret->count++] = step;
-		at = step.id;
+		free(at);
+		at = xstrdup(step.id);
 	} while (strcmp(ret->steps[ret->count - 1].state, "skipped") == 0 && ret->count < CHAIN_MAX);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* After a retry: whoever was skipped for the job, down the graph. In two phases, so that nobody asks a predecessor that
  * will be revived in a moment: first every one of them waits again behind its guard, then each registration is
- * finished. */
+ * finished; at last those of the jobs that had joined others, so that the others have the key before. */
 #include <stdio.h>
 #include <uthash.h>
 
@@ -11,6 +11,7 @@ struct node {
 	struct node *later;
 	struct revival *revival;
 	bool queued; /* its dependents are to be read */
+	bool joined; /* and was skipped with that one */
 	char epoch[24];
 	char id[];
 };
@@ -27,11 +28,13 @@ struct revival {
 	struct node *nodes;        /* all that live again, by id, in the order they were found; the root first */
 	struct node *first, *last; /* whose dependents are still to be read */
 	size_t open;
+	bool joined; /* in the second phase: it is their turn */
 	void (*done)(void *data);
 	void *data;
 };
 
 static void walk(struct revival *v);
+static void register_all(struct revival *v);
 static void revive_child(struct revival *v, struct node *from, const char *child);
 
 static void queue_node(struct revival *v, struct node *node)
@@ -85,8 +88,15 @@ static void end(struct revival *v)
 static void on_registered(void *data)
 {
 	struct revival *v = data;
-	if (--v->open == 0)
+
+	if (--v->open > 0)
+		return;
+	if (v->joined) {
 		end(v);
+		return;
+	}
+	v->joined = true;
+	register_all(v);
 }
 
 /* The second phase. The root is finished by whoever asked for the revival. */
@@ -97,7 +107,7 @@ static void register_all(struct revival *v)
 	v->open = 1;
 	HASH_ITER(hh, v->nodes, node, next)
 	{
-		if (node == root)
+		if (node == root || node->joined != v->joined)
 			continue;
 		v->open++;
 		fleet_register(v->fleet, node->id, strtoll(node->epoch, NULL, 10), false, on_registered, v);
@@ -130,8 +140,8 @@ static void on_revived(void *data, const struct store_reply *reply)
 		fleet_resume(v->fleet, edge->child, on_resumed, edge);
 		return;
 	}
-	if (fleet_says(reply, "revived"))
-		add_node(v, edge->child, store_text_at(reply, 1));
+	if (fleet_says(reply, "revived") || fleet_says(reply, "joined"))
+		add_node(v, edge->child, store_text_at(reply, 1))->joined = fleet_says(reply, "joined");
 	free(edge);
 	step_done(v);
 }
@@ -154,8 +164,7 @@ static void on_dependents(void *data, const struct store_reply *reply)
 	struct revival *v = node->revival;
 
 	for (size_t i = 0; i + 1 < store_reply_count(reply); i += 2)
-		if (strcmp(store_text_at(reply, i + 1), "duplicate") != 0)
-			revive_child(v, node, store_text_at(reply, i));
+		revive_child(v, node, store_text_at(reply, i));
 	step_done(v);
 }
 

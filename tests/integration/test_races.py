@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import msgpack
 import pytest
 
 from fleet import ROOT, until
@@ -62,6 +63,28 @@ def test_retry_of_a_joined_job_joins_again(fleet):
     open(gate, "w").close()
     fleet.wait_all(["h", "j"])
     assert open(runs).read().split() == ["h", "h"]
+
+
+def test_who_joined_a_skipped_job_lives_again_with_it(fleet):
+    fleet.worker("--slots", 2, "--allow-exec")
+    fleet.publish({"task": "exec", "id": "h", "argv": ["sh", "-c", "echo $FLOTILLA_ID >> %s/runs" % fleet.dir], "after": ["p"], "dedup": "k"})
+    until(lambda: fleet.redis.get(fleet.key("dedup", "k")) == "h", what="h has the key")
+    fleet.publish({"task": "exec", "id": "j", "argv": ["false"], "after": ["x"], "dedup": "k"})
+    until(lambda: fleet.job("j").get("duplicate_of") == "h", what="j joins h")
+    fleet.publish({"task": "noop", "id": "c", "after": ["j"]})
+    fleet.publish({"task": "fail", "id": "p", "args": {"message": "m"}})
+    fleet.wait_all(["p", "h", "j", "c"])
+    assert [fleet.state(id) for id in ("h", "j", "c")] == ["skipped"] * 3
+    fleet.settled()
+    assert "flotilla retry p" in fleet.command("retry", "j", check=2).stderr
+    assert "flotilla retry p" in fleet.command("why", "c", check=0).stdout
+    fleet.redis.set(fleet.key("job", "p", "spec"), msgpack.packb({"v": 1, "id": "p", "task": "noop"}))
+    fleet.redis.hset(fleet.key("job", "p"), "task", "noop")
+    fleet.command("retry", "p", check=0)
+    fleet.wait_all(["p", "h", "j", "c"])
+    assert [fleet.state(id) for id in ("p", "h", "j", "c")] == ["succeeded"] * 4
+    assert fleet.job("j")["duplicate_of"] == "h" and open(fleet.dir + "/runs").read().split() == ["h"]
+    fleet.settled()
 
 
 def full_queue(fleet):
