@@ -94,7 +94,11 @@ static void share(struct worker *worker, size_t idle_others)
 
 static void on_presence(void *data, const struct store_reply *reply)
 {
-	share(data, store_reply_count(store_reply_at(reply, 1)));
+	struct worker *worker = data;
+
+	if (store_int_at(reply, 2) > 0)
+		worker->redis_ahead_ms = store_int_at(reply, 2) - clock_mono_ms();
+	share(worker, store_reply_count(store_reply_at(reply, 1)));
 }
 
 struct numbers {

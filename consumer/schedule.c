@@ -1,7 +1,8 @@
 /* What starts next. Levels are strict: the oldest job of the highest level that has one. So that `low` is never
- * starved, every tenth start at least goes to the job that has been held longest beyond the aging time, if there is one
- * below. */
+ * starved, every tenth start at least goes to the job that has been queued longest beyond the aging time, if there is
+ * one below. An invitation does not say since when its job is queued: where higher work waits, Redis is asked. */
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "base/buf.h"
@@ -17,7 +18,7 @@ struct item *item_new(struct worker *worker, size_t level, uint64_t generation, 
 	item->generation = generation;
 	item->tag = tag;
 	item->id = id ? xstrdup(id) : NULL;
-	item->since = clock_mono_ms();
+	item->since = item->queued = clock_mono_ms();
 	worker->items++;
 	return item;
 }
@@ -46,6 +47,54 @@ static void insert(struct level *level, struct item *item)
 		DL_PREPEND(level->held, item);
 }
 
+/* --- since when a job is queued --- */
+
+/* The item may be gone when the answer comes, so it is looked for again. */
+struct question {
+	struct worker *worker;
+	size_t level;
+	char id[];
+};
+
+static void on_queued_at(void *data, const struct store_reply *reply)
+{
+	struct question *question = data;
+	struct worker *worker = question->worker;
+	int64_t queued_at = store_reply_int(reply), queued = queued_at - worker->redis_ahead_ms;
+	struct item *item = worker->levels[question->level].held;
+
+	while (item && strcmp(item->id, question->id) != 0)
+		item = item->next;
+	if (item && queued_at > 0 && queued < item->queued)
+		item->queued = queued;
+	free(question);
+}
+
+static void ask_queued_at(struct item *item)
+{
+	size_t len = strlen(item->id) + 1;
+	struct question *question;
+
+	/* what came in a message is queued since it was taken in; without Redis' clock its time says nothing */
+	if (item->decoded || item->asked || item->worker->redis_ahead_ms == 0)
+		return;
+	item->asked = true;
+	question = xmalloc(sizeof *question + len);
+	*question = (struct question){item->worker, item->level};
+	memcpy(question->id, item->id, len);
+	store_format(item->worker->store, on_queued_at, question, "HGET %k queued_at", KEY_JOB, item->id);
+}
+
+static bool higher_waits(const struct item *than)
+{
+	for (size_t i = 0; i < than->level; i++)
+		if (than->worker->levels[i].held)
+			return true;
+	return false;
+}
+
+/* --- holding --- */
+
 void schedule_hold(struct item *item)
 {
 	struct level *level = &item->worker->levels[item->level];
@@ -55,6 +104,8 @@ void schedule_hold(struct item *item)
 	insert(level, item);
 	level->held_count++;
 	item->worker->dirty = true;
+	if (higher_waits(item))
+		ask_queued_at(item);
 }
 
 void schedule_unhold(struct item *item)
@@ -79,17 +130,19 @@ size_t schedule_free_slots(const struct worker *worker)
 	return worker->running_count < slots ? slots - worker->running_count : 0;
 }
 
-/* The oldest of those that have waited beyond the aging time, whatever their level. */
+/* The oldest of those that have been queued beyond the aging time, whatever their level. */
 static struct item *aged(struct worker *worker, const struct item *than)
 {
 	int64_t limit = clock_mono_ms() - worker->options.aging_ms;
-	struct item *oldest = NULL;
+	struct item *oldest = NULL, *item;
 
-	for (size_t i = than->level + 1; i < worker->level_count; i++) {
-		struct item *item = worker->levels[i].held;
-		if (item && item->since <= limit && (!oldest || item->since < oldest->since))
-			oldest = item;
-	}
+	for (size_t i = than->level + 1; i < worker->level_count; i++)
+		DL_FOREACH(worker->levels[i].held, item)
+		{
+			ask_queued_at(item);
+			if (item->queued <= limit && (!oldest || item->queued < oldest->queued))
+				oldest = item;
+		}
 	return oldest;
 }
 

@@ -50,7 +50,9 @@ struct item {
 	bool decoded;
 	bool instant; /* its task ends within the claim's answer, as far as its message says: it takes no slot */
 	char *id;
-	int64_t since; /* monotonic ms: held, then running, since */
+	int64_t since;  /* monotonic ms: held, then running, since */
+	int64_t queued; /* the same: queued since, as far as is known here */
+	bool asked;     /* Redis has been asked since when it is queued */
 	/* of the attempt */
 	char token[WORKER_TOKEN];
 	char number[24];
@@ -137,6 +139,7 @@ struct worker {
 	int64_t idle_since; /* draining, with nothing running */
 	int exit_code;
 	int64_t store_down_since, publisher_down_since;
+	int64_t redis_ahead_ms; /* Redis' clock less the monotonic one of this machine; 0: not known yet */
 	struct caretaker *caretaker;
 };
 

@@ -219,6 +219,32 @@ def test_priorities_and_aging(fleet):
     assert order[0] == "h0"
 
 
+def test_aging_counts_from_when_a_job_was_queued(fleet):
+    """Jobs that have been queued long before a worker took them in do not begin to age there."""
+    with open(fleet.dir + "/w.yaml", "w", encoding="utf-8") as file:
+        file.write("""
+            jobs:
+              low: {task: sleep, args: {ms: 5}, priority: low, matrix: {n: [%s]}}
+            """ % ", ".join(map(str, range(20))))
+    fleet.command("run", "w.yaml", "--name", "old", "--detach", check=0)
+    low = sorted(fleet.redis.smembers(fleet.key("run", "old", "jobs")))
+    last = max(int(fleet.job(id)["queued_at"]) for id in low)
+    until(lambda: fleet.redis.time()[0] * 1000 > last + 4000, what="they have aged")
+    with open(fleet.dir + "/w.yaml", "w", encoding="utf-8") as file:
+        file.write("""
+            jobs:
+              high: {task: sleep, args: {ms: 5}, priority: high, matrix: {n: [%s]}}
+            """ % ", ".join(map(str, range(100))))
+    fleet.command("run", "w.yaml", "--name", "new", "--detach", check=0)
+    high = fleet.redis.smembers(fleet.key("run", "new", "jobs"))
+    fleet.worker("--slots", 1, "--aging", "3s")
+    fleet.wait_all([*low, *high])
+    started = lambda id: int(fleet.job(id)["started_at"])  # noqa: E731
+    end = max(map(started, high))
+    before = [id for id in low if started(id) < end]
+    assert len(before) >= 2, before  # of ten that may be; a broker that is slow to bring them costs some
+
+
 def test_idle_worker_gets_what_a_busy_one_holds(fleet):
     busy = fleet.worker("--slots", 1)
     fleet.publish({"task": "sleep", "id": "long", "args": {"ms": 6000}})

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- A worker's sign of life, and its record; `free` slots with nothing held here make it one of the idle of its pool. Answers
--- with the others that are. living '0': it does not consume, so only the record is brought up to date.
+-- with the others that are, and with the time. living '0': it does not consume, so only the record is brought up to date.
 local workers, worker, idle = unpack(KEYS)
 local name, pool, events, living, free, keep = unpack(ARGV)
 local time = redis.call('TIME')
@@ -16,4 +16,4 @@ local list = {}
 for _, other in ipairs(others) do
   if other ~= name then list[#list + 1] = other end
 end
-return {'ok', list}
+return {'ok', list, now}
