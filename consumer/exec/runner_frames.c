@@ -54,10 +54,11 @@ void runner_write_hello(struct buf *out, const struct handler *handler)
 	finish(out, &buffer);
 }
 
+/* A frame has at most JOB_MAX_DEPTH levels, and msgpack-c reads no more; the first is the message's. */
 static int add_json(msgpack_sbuffer *buffer, msgpack_packer *packer, const char *key, const char *json, struct err *err)
 {
 	CLEANUP(buf_release) struct buf packed = BUF_INIT;
-	int r = json_to_msgpack(json, strlen(json), JOB_MAX_DEPTH + 2, &packed, err);
+	int r = json_to_msgpack(json, strlen(json), JOB_MAX_DEPTH - 1, &packed, err);
 
 	if (r < 0)
 		return r;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "job/json.h"
 
 /* What the worker sends: a job of 1 MiB and 1 MiB of results, with room. */
 #define READ_MAX (8 * 1024 * 1024)
@@ -31,6 +32,7 @@ bool wire_read(struct wire *wire, msgpack_unpacked *ret)
 	unsigned char head[4];
 	size_t len;
 	CLEANUP(freep) char *bytes = NULL;
+	struct err err;
 
 	if (!read_full(wire->in, head, sizeof head))
 		return false;
@@ -38,7 +40,7 @@ bool wire_read(struct wire *wire, msgpack_unpacked *ret)
 	if (len > READ_MAX)
 		return false;
 	bytes = xmalloc(len);
-	if (!read_full(wire->in, bytes, len))
+	if (!read_full(wire->in, bytes, len) || msgpack_check(bytes, len, &err) < 0)
 		return false;
 	msgpack_unpacked_init(ret);
 	if (msgpack_unpack_next(ret, bytes, len, NULL) == MSGPACK_UNPACK_SUCCESS &&

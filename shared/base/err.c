@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 struct row {
 	int code;
 	const char *name;
@@ -26,13 +28,18 @@ static const struct row *find(int code)
 	return &unknown;
 }
 
-/* Names and values of strangers stand in errors; whatever is in them, an error stays one line that a terminal can show.
- */
+/* Names and values of strangers stand in errors; whatever is in them, and wherever they were cut, an error stays one line
+ * of UTF-8 that a terminal can show. */
 static void keep_one_line(char *text)
 {
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < len;) {
+		size_t size = utf8_char(text + i, len - i);
+		if (size == 0 || (unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			text[i] = '?';
+		i += size ? size : 1;
+	}
 }
 
 int err_set(struct err *err, int code, const char *format, ...)

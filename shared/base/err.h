@@ -31,7 +31,8 @@ enum err_code {
 #undef X
 };
 
-/* A cause in words. `text` is always NUL-terminated; a longer one is cut; control characters become `?`. */
+/* A cause in words. `text` is always NUL-terminated; a longer one is cut; control
+ * characters, and bytes that are no UTF-8, become `?`. */
 struct err {
 	int code;
 	char text[512];

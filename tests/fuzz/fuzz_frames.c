@@ -1,19 +1,8 @@
 /* Whatever a runner writes: frames are cut and messages decoded without a crash, the same however the bytes are split.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/utf8.h"
 #include "exec/frames.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool truth)
-{
-	if (!truth)
-		abort();
-}
+#include "fuzz.h"
 
 static void check_message(const char *bytes, size_t len)
 {
@@ -21,7 +10,8 @@ static void check_message(const char *bytes, size_t len)
 	struct err err = {0};
 
 	if (message_decode(bytes, len, &message, &err) < 0) {
-		must(err.code == ERR_INPUT && err.text[0]);
+		must(err.code == ERR_INPUT);
+		must_be_words(&err);
 		return;
 	}
 	if (message.text)

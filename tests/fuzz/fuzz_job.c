@@ -1,20 +1,9 @@
 /* Whatever a stranger publishes: job_decode never crashes, its errors are clean text, and what it takes it takes again
  * from the spec, the same. The first byte of the input chooses the content type. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/utf8.h"
+#include "fuzz.h"
 #include "job/job.h"
 #include "job/json.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool truth)
-{
-	if (!truth)
-		abort();
-}
 
 static bool same_text(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
 
@@ -50,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	message.body_len = size - 1;
 	free(job_guess_id(&message));
 	if (job_decode(&job, &message, &job_limits_default, &err)) {
-		must(*err.text && utf8_valid(err.text, strlen(err.text)) && !strpbrk(err.text, "\r\n"));
+		must_be_words(&err);
 		return 0;
 	}
 	check_again(&job);

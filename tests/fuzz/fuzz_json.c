@@ -1,18 +1,6 @@
 /* JSON to MessagePack and back: never a crash; what is taken is sound MessagePack, and its JSON is a fixed point. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/utf8.h"
+#include "fuzz.h"
 #include "job/json.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool truth)
-{
-	if (!truth)
-		abort();
-}
 
 static void write_json(const struct buf *packed, struct buf *ret)
 {
@@ -39,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		write_json(&again, &text_again);
 		must(text_again.len == text.len && memcmp(text_again.data, text.data, text.len) == 0);
 	} else {
-		must(*err.text && utf8_valid(err.text, strlen(err.text)));
+		must_be_words(&err);
 	}
 	buf_release(&packed);
 	buf_release(&text);

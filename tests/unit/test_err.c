@@ -52,4 +52,8 @@ Test(err, whatever_is_in_it_it_stays_one_line)
 	cr_expect_str_eq(err.text, "unknown field a?b??c?[2J?\xc3\xa9");
 	err_prefix(&err, "%s", "x\ny");
 	cr_expect_str_eq(err.text, "x?y: unknown field a?b??c?[2J?\xc3\xa9");
+	err_set(&err, ERR_INPUT, "not \"%.4s\"", "abc\xc3\xa9");
+	cr_expect_str_eq(err.text, "not \"abc?\"");
+	err_set(&err, ERR_INPUT, "not \xff\xc3");
+	cr_expect_str_eq(err.text, "not ??");
 }
