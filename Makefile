@@ -4,6 +4,7 @@
 #   make                                  build/plain
 #   make SANITIZER=address,undefined      build/address-undefined     (or address, undefined, thread)
 #   make CC=clang                         build/clang
+#   make FAULTS=1                         build/faults, with the fault points of shared/base/fault.h; with SANITIZER too
 #   make V=1                              shows the whole commands
 # A new file in one of the directories below is taken up by itself.
 
@@ -12,6 +13,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SANITIZER ?=
 COVERAGE ?=
+FAULTS ?=
 V ?= 0
 # What the tests run on, and for how long each fuzzer runs.
 TEST_SANITIZER ?= address,undefined
@@ -30,7 +32,7 @@ rparen := )
 is_clang := $(findstring clang,$(notdir $(CC)))
 comma := ,
 variant := $(or $(subst $(space),-,$(strip $(if $(is_clang),clang) $(subst $(comma),-,$(SANITIZER)) \
-	$(if $(COVERAGE),coverage))),plain)
+	$(if $(COVERAGE),coverage) $(if $(FAULTS),faults))),plain)
 BUILD := build/$(variant)
 
 # --- what is built from what ---------------------------------------------------------------------------------------
@@ -128,6 +130,7 @@ endif
 else
 compile_flags += $(if $(COVERAGE),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif
+compile_flags += $(if $(FAULTS),-DFLOTILLA_FAULTS)
 ifneq ($(COVERAGE),)
 compile_flags += --coverage -O0 -Wno-error -fprofile-update=atomic
 link_flags += --coverage

@@ -151,7 +151,9 @@ void acks_flush(struct worker *worker, bool all)
 
 	if (!intake->broker || intake->acks.done_count == 0 || (!all && !worth_sending(worker)))
 		return;
+	BROKER_FAULT(intake->broker, ACK_READY);
 	sent = send_acks(worker, &err);
+	BROKER_FAULT(intake->broker, ACK_SENT);
 	intake->acks.done_count = 0;
 	intake->more = true; /* a call to the library may have read frames */
 	if (!sent)

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "worker.h"
 
@@ -185,6 +186,10 @@ static void start_exec(struct item *item, const char *results, const char *missi
 	if (item->handing) {
 		free_slot(item);
 		drain_hand_back(item);
+		return;
+	}
+	if (FAULT(EXEC_READY)) {
+		attempt_settle_refused(item, JOB_REASON_ERROR, "a fault");
 		return;
 	}
 	if (exec_start(worker->executor, &request, &attempt, &err) < 0) {

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "worker.h"
 
@@ -89,6 +90,7 @@ static void on_depth(void *data, int64_t messages, int64_t consumers)
 	struct worker *worker = o->worker;
 
 	(void)consumers;
+	FAULT_POINT(OVERDUE_READY);
 	if (messages == 0 || messages == -1)
 		fleet_invite(worker->fleet, o->id, o->pool, o->priority, o->task);
 	overdue_free(o);
@@ -284,6 +286,8 @@ static void on_role(void *data, const struct store_reply *reply)
 		log_info("%s the caretaker's role", mine ? "takes" : "leaves");
 	if (!mine)
 		forget_leases(c);
+	else if (!c->mine)
+		FAULT_POINT(ROLE_TAKEN);
 	c->mine = mine;
 }
 

@@ -43,6 +43,7 @@ static void connect_work(uv_work_t *work)
 	if (c->result < 0)
 		return;
 	c->result = declare(c);
+	BROKER_FAULT(c->broker, CONSUME_CONNECTED);
 	if (c->result == 0)
 		unrouted_rescue(&options, o->prefix, o->pool, c->worker->limits.priorities,
 				c->worker->limits.priority_count);

@@ -34,6 +34,7 @@ static void on_moved(void *data, enum publish_outcome outcome)
 	struct worker *worker = rejection->worker;
 	bool current = rejection->generation == worker->intake.generation;
 
+	BROKER_FAULT(worker->intake.broker, MOVE_CONFIRMED);
 	if (outcome != PUBLISH_CONFIRMED)
 		rejection->tag = 0;
 	one_less(rejection);
@@ -99,6 +100,7 @@ void reject(struct worker *worker, const struct broker_event *event, const char 
 	out.like = broker_properties_copy(message->properties);
 	if (message->reply_to && message->reply_to[0] && !topology_owns(worker->options.prefix, message->reply_to))
 		answer_rejected(rejection, message, reason);
+	BROKER_FAULT(worker->intake.broker, MOVE_HANDED);
 	publisher_send(worker->publisher, &out, on_moved, rejection);
 }
 
@@ -125,6 +127,7 @@ void deliver_returned(struct worker *worker, const struct broker_event *event)
 	out.body = message->body;
 	out.body_len = message->body_len;
 	out.like = broker_properties_copy(message->properties);
+	BROKER_FAULT(worker->intake.broker, MOVE_HANDED);
 	publisher_send(worker->publisher, &out, on_moved, rejection);
 }
 

@@ -4,6 +4,7 @@
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "worker.h"
 
@@ -125,6 +126,7 @@ void drain_begin(struct worker *worker, int signal)
 		uv_timer_start(&worker->grace_timer, on_leave_late, SECOND_MS, 0);
 		return;
 	}
+	FAULT_POINT(DRAIN_BEGUN);
 	worker->draining = true;
 	log_info("%s: takes no more jobs, waits up to %lld ms for %zu that run",
 		 signal == SIGINT ? "SIGINT" : "SIGTERM", (long long)worker->options.grace_ms, worker->running_count);

@@ -120,6 +120,7 @@ static void on_consume_ok(struct worker *worker, const char *tag)
 
 	if (!level || strcmp(level->tag, tag) != 0 || level->consume != CONSUME_ASKED)
 		return;
+	BROKER_FAULT(worker->intake.broker, CONSUME_STARTED);
 	level->consume = CONSUME_ON;
 	level->asked_at = 0;
 	if (level->old_tag[0] && broker_cancel(worker->intake.broker, 1, level->old_tag, &err) < 0)
@@ -131,6 +132,7 @@ static void on_delivery(struct worker *worker, const struct broker_event *event)
 {
 	size_t level = level_index(worker, event->consumer_tag);
 
+	BROKER_FAULT(worker->intake.broker, DELIVERY_RECEIVED);
 	acks_delivered(&worker->intake.acks, event->tag);
 	if (level == worker->level_count) {
 		deliver_returned(worker, event);

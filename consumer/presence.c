@@ -21,6 +21,7 @@ static void on_handed(void *data, enum publish_outcome outcome)
 {
 	struct item *item = data;
 
+	BROKER_FAULT(item->worker->intake.broker, HELD_CONFIRMED);
 	if (outcome != PUBLISH_DROPPED)
 		acks_item(item);
 	item_free(item);

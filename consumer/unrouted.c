@@ -47,6 +47,7 @@ static int move(struct rescue *r, const struct broker_event *event)
 	buf_release(&queue);
 	r->tags[r->published++ % 1024] = event->tag;
 	r->open++;
+	BROKER_FAULT(r->broker, UNROUTED_PUBLISHED);
 	return result;
 }
 
@@ -59,6 +60,7 @@ static int on_confirm(struct rescue *r, const struct broker_event *event, uint64
 		if (*delivery == 0)
 			continue; /* confirmed alone before */
 		r->open--;
+		BROKER_FAULT(r->broker, UNROUTED_CONFIRMED);
 		if (broker_ack(r->broker, 1, *delivery, false, &r->err) < 0)
 			return r->err.code;
 		*delivery = 0;

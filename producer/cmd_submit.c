@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "commands.h"
 #include "follow.h"
 #include "input.h"
@@ -268,6 +269,7 @@ static int admit(struct session *session, const struct job *job, struct err *err
 	}
 	if (admission.err.code)
 		return *err = admission.err, err->code;
+	FAULT_POINT(SUBMIT_REGISTERED);
 	if (session_finish(session, err) < 0) {
 		err_prefix(err,
 			   "job %s is registered and its invitation is owed; submitting again with --id %s is safe",

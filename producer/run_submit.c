@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "run.h"
 #include "submission.h"
 
@@ -36,6 +37,7 @@ static int submit_next(struct submitting *submitting)
 		return submitting->err.code;
 	if (submission_decode(run->session, spec.data, spec.len, &job, &submitting->err) < 0)
 		return err_prefix(&submitting->err, "job %s", run->workflow->jobs[run->sent].name);
+	FAULT_POINT(RUN_SUBMITTING);
 	run->sent++;
 	fleet_admit(run->session->fleet, &job, true, on_admitted, run);
 	return 0;
@@ -59,8 +61,10 @@ int run_submit(struct run *run, struct progress *progress, struct err *err)
 	struct submitting submitting = {.run = run, .progress = progress};
 	int r = session_now(run->session, &submitting.now_ms, err);
 
+	FAULT_POINT(RUN_NAMED);
 	if (r == 0)
 		r = session_run(run->session, is_submitted, &submitting, -1, err);
+	FAULT_POINT(RUN_SUBMITTED);
 	if (r == 0 && submitting.err.code) {
 		*err = submitting.err;
 		return err->code;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "job/json.h"
 
@@ -218,7 +219,7 @@ int jobdir_result(const struct jobdir *dir, struct buf *ret, struct err *err)
 		return err_set(err, ERR_INPUT, "the file result cannot be read: %s", strerror(errno));
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return err_set(err, ERR_INPUT, "result is not a plain file");
-	if (read_result(fd, &text) < 0)
+	if (read_result(fd, &text) < 0 || FAULT(RESULT_READ))
 		return err_set(err, ERR_INPUT, "the file result cannot be read: %s", strerror(errno));
 	if (text.len > RESULT_MAX)
 		return err_set(err, ERR_INPUT, "the file result is larger than 64 KiB");

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "exec/jobdir.h"
 
 struct process {
@@ -80,6 +81,7 @@ static void on_ended(struct child *child, int status, const struct rusage *usage
 	struct outcome outcome = {0};
 	struct err err;
 
+	FAULT_POINT(PROCESS_ENDED);
 	attempt->process = NULL;
 	judge(process, status, &outcome, &result, &err);
 	read_output(process);
@@ -143,6 +145,8 @@ static struct process *prepare(struct attempt *attempt, struct err *err, int *r)
 	process->dir = (struct jobdir)JOBDIR_INIT;
 	attempt->process = process;
 	*r = jobdir_make(attempt->executor, attempt, &process->dir, err);
+	if (FAULT(JOBDIR_MADE))
+		*r = err_set(err, ERR_SYSTEM, "a fault");
 	if (*r == 0)
 		attempt->callbacks->started(attempt->data, process->dir.path);
 	process->started_ms = clock_mono_ms();
@@ -155,6 +159,7 @@ static bool run(struct process *process, const char *path, char **argv, const ch
 
 	if (spawn(process, path, argv, base, &err) < 0)
 		return refuse(process, JOB_REASON_ERROR, &err);
+	FAULT_POINT(PROCESS_STARTED);
 	attempt_start_clock(process->attempt);
 	return true;
 }

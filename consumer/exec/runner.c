@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "exec/jobdir.h"
 #include "exec/runner_child.h"
@@ -140,6 +141,10 @@ void runner_message(struct runner *runner, const struct message *message)
 		runner_condemn(runner, "it spoke of a job that it does not have");
 		return;
 	}
+	if (FAULT(FRAME_RECEIVED)) {
+		runner_condemn(runner, "a fault");
+		return;
+	}
 	switch (message->type) {
 	case MESSAGE_PROGRESS: on_progress(runner->current, message); break;
 	case MESSAGE_OUTPUT: output_add(&runner->current->output, message->text, message->len); break;
@@ -213,6 +218,8 @@ static void give(struct runner *runner, struct ticket *ticket)
 	runner->current = ticket;
 	runner_send(runner, &out);
 	attempt_start_clock(ticket->attempt);
+	if (FAULT(FRAME_SENT))
+		runner_condemn(runner, "a fault");
 }
 
 /* A runner that can take a job now: an idle one, else one that may be started. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "job/json.h"
 
 struct flotilla_job {
@@ -145,12 +146,15 @@ void runner_run(struct wire *wire, const struct flotilla_handler *handler, void 
 	int r;
 
 	load(&job, message);
+	FAULT_POINT(RUNNER_RECEIVED);
 	r = handler->run(&job, state);
 	fflush(NULL);
+	FAULT_POINT(RUNNER_RAN);
 	if (r == 0)
 		wire_result(wire, job.seq, &job.result);
 	else
 		wire_error(wire, job.seq, job.error ? job.error : "the handler failed and gave no reason",
 			   job.bad_argument);
+	FAULT_POINT(RUNNER_ANSWERED);
 	release(&job);
 }

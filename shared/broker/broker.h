@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/fault.h"
 
 struct broker;
 
@@ -138,5 +139,14 @@ int broker_publish(struct broker *broker, uint16_t channel, const struct broker_
 /* A copy of a message's properties that outlives it; broker_properties_free frees it (NULL is fine). */
 void *broker_properties_copy(const void *properties);
 void *broker_properties_free(void *properties);
+
+#ifdef FLOTILLA_FAULTS
+/* base/fault.h: sends what is written, then does what the point asks for; an error shuts the socket, as if the broker
+ * had reset it. NULL is a session that is gone. Any thread that has the session. */
+void broker_fault(struct broker *broker, enum fault_point point);
+#define BROKER_FAULT(broker, point) broker_fault(broker, FAULT_##point)
+#else
+#define BROKER_FAULT(broker, point) ((void)0)
+#endif
 
 #endif

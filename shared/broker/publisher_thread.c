@@ -124,6 +124,7 @@ static int publish_waiting(struct publisher *p, struct err *err)
 			finish(p, publication, PUBLISH_RETURNED);
 		else
 			window_add(&p->window, publication, now);
+		BROKER_FAULT(p->broker, PUBLISH_WRITTEN);
 	}
 	return 0;
 }
@@ -134,6 +135,7 @@ static int answer_questions(struct publisher *p, struct err *err)
 
 	while ((question = publication_take(&p->questions))) {
 		int r = ERR_AGAIN;
+		BROKER_FAULT(p->broker, DEPTH_ASKED);
 		/* A broker that has stopped reading would not answer either. */
 		if (p->broker && !p->blocked)
 			r = broker_queue_depth(p->broker, CHANNEL_ASK, question->queue, &question->messages,
@@ -179,20 +181,23 @@ static void put_off(struct publisher *p, struct publication_list *list)
 	publication_append_all(&p->refused, list);
 }
 
-static void on_confirm(struct publisher *p, const struct broker_event *event)
+static int on_confirm(struct publisher *p, const struct broker_event *event, struct err *err)
 {
 	struct publication_list list = {0};
 	struct publication *publication;
 
+	if (FAULT(PUBLISH_CONFIRMED))
+		return err_set(err, ERR_SERVICE, "a fault");
 	window_confirm(&p->window, event->tag, event->multiple, &list);
 	if (event->kind == BROKER_ACK) {
 		p->tries = p->refused_tries = 0;
 		while ((publication = publication_take(&list)))
 			on_confirmed(p, publication);
-		return;
+		return 0;
 	}
 	p->suspects -= list.count < p->suspects ? list.count : p->suspects;
 	put_off(p, &list);
+	return 0;
 }
 
 /* A message that the broker will not have (an exchange that does not exist, no right to write to it, too large) closes
@@ -221,7 +226,7 @@ static int on_event(struct publisher *p, const struct broker_event *event, struc
 {
 	switch (event->kind) {
 	case BROKER_ACK:
-	case BROKER_NACK: on_confirm(p, event); break;
+	case BROKER_NACK: return on_confirm(p, event, err);
 	case BROKER_RETURN: window_mark_returned(&p->window, &event->message); break;
 	case BROKER_BLOCKED: p->blocked = true; break;
 	case BROKER_UNBLOCKED:
@@ -299,6 +304,7 @@ static int connect_session(struct publisher *p, struct err *err)
 		r = broker_confirm_select(p->broker, CHANNEL_PUBLISH, err);
 	if (!r)
 		r = broker_channel(p->broker, CHANNEL_ASK, err);
+	BROKER_FAULT(p->broker, PUBLISHER_CONNECTED);
 	if (!r)
 		tell(p, true, NULL);
 	return r;

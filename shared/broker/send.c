@@ -58,6 +58,23 @@ int broker_flush(struct broker *broker, struct err *err)
 	return 0;
 }
 
+#ifdef FLOTILLA_FAULTS
+
+void broker_fault(struct broker *broker, enum fault_point point)
+{
+	struct fault fault;
+	struct err ignored;
+
+	if (!fault_take(point, &fault))
+		return;
+	if (broker && !broker->dead)
+		broker_flush(broker, &ignored);
+	if (fault_do(&fault) && broker)
+		shutdown(broker->fd, SHUT_RDWR);
+}
+
+#endif
+
 /* Sends until at most `left` bytes wait. */
 static int flush_to(struct broker *broker, size_t left, struct err *err)
 {

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "fleet/internal.h"
 
@@ -90,6 +91,8 @@ static void on_keep(void *data, const struct store_reply *reply)
 
 static void release(struct telling *t)
 {
+	if (t->dedup[0])
+		FAULT_POINT(KEY_RELEASE);
 	if (t->failed)
 		end(t);
 	else if (!t->dedup[0])

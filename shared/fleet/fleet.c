@@ -1,4 +1,5 @@
 /* The small flows, and what the answers of scripts lead to. */
+#include "base/fault.h"
 #include "base/log.h"
 #include "fleet/internal.h"
 
@@ -41,6 +42,7 @@ static void on_invited(void *data, enum publish_outcome outcome)
 		on_noted(invitation, NULL);
 		return;
 	}
+	FAULT_POINT(INVITE_CONFIRMED);
 	store_script(fleet->store, "invited", invitation->id, NULL, NULL, 0, on_noted, invitation);
 }
 
@@ -51,6 +53,7 @@ void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const c
 
 	if (!fleet->publisher)
 		return;
+	FAULT_POINT(INVITE_HANDED);
 	invitation = xmalloc(sizeof *invitation + len);
 	invitation->fleet = fleet;
 	memcpy(invitation->id, id, len);

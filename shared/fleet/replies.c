@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/fault.h"
 #include "fleet/internal.h"
 #include "fleet/reply_entry.h"
 #include "job/reply.h"
@@ -54,6 +55,7 @@ static void on_published(void *data, enum publish_outcome outcome)
 	struct answer *answer = data;
 	const struct store_arg args[] = {STORE_BYTES(answer->entry, answer->len)};
 
+	FAULT_POINT(REPLY_CONFIRMED);
 	if (outcome == PUBLISH_DROPPED)
 		on_struck(answer, NULL);
 	else
@@ -87,6 +89,7 @@ static void publish(struct fleet *fleet, const char *id, const struct store_repl
 	struct buf body = BUF_INIT;
 	char message_id[300];
 
+	FAULT_POINT(REPLY_HANDED);
 	*answer = (struct answer){fleet, xstrdup(id), size};
 	memcpy(answer->entry, entry, size);
 	answer->entry[size] = '\0';

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <uthash.h>
 
+#include "base/fault.h"
 #include "fleet/internal.h"
 
 struct node {
@@ -104,6 +105,7 @@ static void register_all(struct revival *v)
 {
 	struct node *node, *next, *root = v->nodes;
 
+	FAULT_POINT(REVIVE_WALKED);
 	v->open = 1;
 	HASH_ITER(hh, v->nodes, node, next)
 	{

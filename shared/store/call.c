@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <utlist.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "store/internal.h"
 
 #define RETRY_MS 200
@@ -119,6 +121,28 @@ static void answer(struct store_call *call, const struct store_reply *reply)
 		done(data, reply);
 }
 
+#ifdef FLOTILLA_FAULTS
+
+/* A socket that is shut looks as if Redis had reset it: all that is unanswered goes again. */
+static bool fault_strikes(const struct store_call *call, redisAsyncContext *redis, bool answered)
+{
+	struct fault fault;
+	int done;
+
+	if (!fault_take(fault_of_script(call->script ? call->script->script->name : "plain", answered), &fault))
+		return false;
+	if (!answered)
+		redisBufferWrite(&redis->c, &done);
+	if (!fault_do(&fault))
+		return false;
+	shutdown(redis->c.fd, SHUT_RDWR);
+	return true;
+}
+
+#else
+#define fault_strikes(call, redis, answered) false
+#endif
+
 static void on_reply(redisAsyncContext *redis, void *raw, void *data)
 {
 	struct store_call *call = data;
@@ -129,6 +153,8 @@ static void on_reply(redisAsyncContext *redis, void *raw, void *data)
 	(void)redis;
 	if (!raw)
 		return; /* the connection is gone: store_calls_unsend has it, or the store is closing */
+	if (fault_strikes(call, redis, true))
+		return;
 	store->last_reply = clock_mono_ms();
 	if (!error || !passes(error)) {
 		/* what was refused before, or could be, is taken; other answers say nothing of a full Redis */
@@ -173,6 +199,7 @@ static void send_call(struct store_call *call)
 	call->store->unsent--;
 	link = call->store->links[link_of(call)];
 	redisAsyncFormattedCommand(link->redis, on_reply, call, out->data, out->len);
+	(void)fault_strikes(call, link->redis, false);
 	if (out->cap > keep)
 		buf_release(out);
 }

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "store/internal.h"
 
 #define TICK_MS 100
@@ -67,6 +68,10 @@ static void on_lost(const redisAsyncContext *redis, int status)
 
 static void ready(struct store *store)
 {
+	if (FAULT(REDIS_CONNECTED)) {
+		store_link_lost(store, "a fault");
+		return;
+	}
 	store->up = true;
 	store->tries = 0;
 	store->up_since = store->last_reply = clock_mono_ms();
