@@ -63,8 +63,10 @@ static void read_word(const char *word)
 		chosen.once = true;
 	} else if (strncmp(word, "nth=", 4) == 0) {
 		chosen.nth = strtoul(word + 4, NULL, 10);
-	} else if (strcmp(word, "kill") == 0 || strcmp(word, "error") == 0) {
-		chosen.action = word[0];
+	} else if (strcmp(word, "kill") == 0) {
+		chosen.action = 'k';
+	} else if (strcmp(word, "error") == 0) {
+		chosen.action = strchr(points[chosen.point].actions, 'f') ? 'f' : 'e';
 	} else if (strncmp(word, "stall", 5) == 0) {
 		chosen.action = 's';
 		chosen.stall_ms = word[5] == '=' ? strtoll(word + 6, NULL, 10) : STALL_MS;
@@ -122,30 +124,31 @@ static uint64_t number(uint64_t seed, uint64_t n)
 	return z ^ (z >> 31);
 }
 
-static bool by_chance(enum fault_point point, struct fault *ret)
-{
-	uint64_t drawn = number(chosen.seed, atomic_fetch_add(&chosen.reached, 1) + 1);
-	const char *actions = points[point].actions;
-
-	if (drawn % chosen.one_in != 0)
-		return false;
-	drawn = number(drawn, 1);
-	*ret = (struct fault){point, actions[drawn % strlen(actions)], (int64_t)(drawn >> 32) % STALL_RANDOM_MS};
-	return true;
-}
-
-/* The first of all processes that share the log. */
-static bool first_of_all(void)
+static bool beside_log(const char *ending, int flags)
 {
 	struct buf path = BUF_INIT;
 	int fd;
 
-	buf_addf(&path, "%s.fired", chosen.log);
-	fd = open(path.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (!chosen.log)
+		return false;
+	buf_addf(&path, "%s.%s", chosen.log, ending);
+	fd = open(path.data, flags | O_CLOEXEC, 0600);
 	buf_release(&path);
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0;
+}
+
+static bool by_chance(enum fault_point point, struct fault *ret)
+{
+	uint64_t drawn = number(chosen.seed, atomic_fetch_add(&chosen.reached, 1) + 1);
+	size_t count = strcspn(points[point].actions, "f");
+
+	if (drawn % chosen.one_in != 0 || beside_log("off", O_RDONLY))
+		return false;
+	drawn = number(drawn, 1);
+	*ret = (struct fault){point, points[point].actions[drawn % count], (int64_t)(drawn >> 32) % STALL_RANDOM_MS};
+	return true;
 }
 
 bool fault_take(enum fault_point point, struct fault *ret)
@@ -156,7 +159,7 @@ bool fault_take(enum fault_point point, struct fault *ret)
 	if (chosen.random)
 		return by_chance(point, ret);
 	if (point != chosen.point || atomic_fetch_add(&chosen.reached, 1) + 1 != chosen.nth ||
-	    (chosen.once && !first_of_all()))
+	    (chosen.once && !beside_log("fired", O_WRONLY | O_CREAT | O_EXCL)))
 		return false;
 	*ret = (struct fault){point, chosen.action, chosen.stall_ms};
 	return true;
@@ -197,7 +200,7 @@ bool fault_do(const struct fault *fault)
 		kill(getpid(), SIGKILL);
 	if (fault->action == 's')
 		sleep_ms(fault->stall_ms);
-	return fault->action == 'e';
+	return fault->action == 'e' || fault->action == 'f';
 }
 
 bool fault_at(enum fault_point point)

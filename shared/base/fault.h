@@ -8,7 +8,8 @@
  *   FAULT_AT=claim.sent:stall=1500:nth=3   at the third, for 1500 ms
  *   FAULT_AT=claim.sent:error:once         in one of all the processes that are told so (needs FAULT_LOG)
  *   FAULT_AT=random:SEED:N                 at each point that is come to, one time in N, what it allows, by chance
- *   FAULT_LOG=FILE                         a line is appended before it happens: `MONOTONIC_MS PID POINT ACTION`
+ *   FAULT_LOG=FILE                         a line is appended before it happens: `MONOTONIC_MS PID POINT ACTION`; while
+ *                                          FILE.off is there, nothing happens by chance
  *
  * A choice that cannot be understood ends the process (exit 2).
  */
@@ -73,13 +74,13 @@
 	POINT(MOVE_CONFIRMED, "move.confirmed", "w", "kse", "its copy is confirmed; it is not acknowledged")           \
 	POINT(ACK_READY, "ack.ready", "w", "kse", "outcomes are durable; their acknowledgements are not sent")         \
 	POINT(ACK_SENT, "ack.sent", "w", "kse", "acknowledgements are written to the socket")                          \
-	POINT(EXEC_READY, "exec.ready", "w", "kse", "a job is claimed; nothing of it is started")                      \
-	POINT(JOBDIR_MADE, "jobdir.made", "w", "kse", "its directory is made; an error is one of the disk")            \
+	POINT(EXEC_READY, "exec.ready", "w", "ksf", "a job is claimed; nothing of it is started")                      \
+	POINT(JOBDIR_MADE, "jobdir.made", "w", "ksf", "its directory is made; an error is one of the disk")            \
 	POINT(PROCESS_STARTED, "process.started", "w", "ks", "its process runs")                                       \
 	POINT(PROCESS_ENDED, "process.ended", "w", "ks", "its process has ended; nothing of that is in Redis")         \
-	POINT(RESULT_READ, "result.read", "w", "kse", "its result is read; an error is one of the disk")               \
-	POINT(FRAME_SENT, "frame.sent", "w", "kse", "a job is written to a runner; an error is a runner that hung up") \
-	POINT(FRAME_RECEIVED, "frame.received", "w", "kse",                                                            \
+	POINT(RESULT_READ, "result.read", "w", "ksf", "its result is read; an error is one of the disk")               \
+	POINT(FRAME_SENT, "frame.sent", "w", "ksf", "a job is written to a runner; an error is a runner that hung up") \
+	POINT(FRAME_RECEIVED, "frame.received", "w", "ksf",                                                            \
 	      "a runner has spoken; an error is a frame that makes no "                                                \
 	      "sense")                                                                                                 \
 	POINT(RUNNER_RECEIVED, "runner.received", "r", "ks", "in the runner: it has read a job")                       \
@@ -123,7 +124,7 @@ enum fault_point { FAULT_MAP(FAULT_ENUM_SCRIPT_, FAULT_ENUM_POINT_) FAULT_COUNT 
  * that what it has sent is sent. Any thread. */
 struct fault {
 	enum fault_point point;
-	char action; /* k, s, e */
+	char action; /* k, s, e, f */
 	int64_t stall_ms;
 };
 bool fault_take(enum fault_point point, struct fault *ret);
