@@ -12,6 +12,7 @@
 #include "worker.h"
 
 #define PRESENCE_MS 250
+#define OTHER_LIVES_MS 1000          /* so much later a sign of life is no late one of a process that is gone */
 #define HELD_MS 300                  /* a job held for less may be about to start */
 #define HELD_MAX_MS (10 * 60 * 1000) /* handed back at the latest */
 
@@ -91,12 +92,44 @@ static void share(struct worker *worker, size_t idle_others)
 	}
 }
 
+/* --- the name --- */
+
+/* Another process has this name in Redis. One that was killed is silent, and after its lease the name is free; one that
+ * lives is heard again, and then this process is one too many. */
+static void on_other(struct worker *worker, const struct store_reply *reply)
+{
+	const char *name = worker->options.name, *pid = store_text_at(reply, 3), *host = store_text_at(reply, 4);
+	int64_t beat = store_int_at(reply, 1);
+
+	if (!worker->named && !worker->other_beat) {
+		worker->other_beat = beat;
+		log_info("a worker called %s was there a moment ago (process %s on %s): waiting until it has been "
+			 "silent for %s ms",
+			 name, pid, host, store_text_at(reply, 2));
+	} else if (worker->named || beat - worker->other_beat >= OTHER_LIVES_MS) {
+		log_error("--name %s: a live worker has this name (process %s on %s); give each its own, or leave "
+			  "--name out",
+			  name, pid, host);
+		worker_fail(worker, 2);
+	}
+}
+
 /* --- the record --- */
 
 static void on_presence(void *data, const struct store_reply *reply)
 {
 	struct worker *worker = data;
 
+	if (worker->finished)
+		return;
+	if (strcmp(store_text_at(reply, 0), "other") == 0) {
+		on_other(worker, reply);
+		return;
+	}
+	if (!worker->named && strcmp(store_text_at(reply, 0), "ok") == 0) {
+		worker->named = true;
+		worker_begin(worker);
+	}
 	if (store_int_at(reply, 2) > 0)
 		worker->redis_ahead_ms = store_int_at(reply, 2) - clock_mono_ms();
 	share(worker, store_reply_count(store_reply_at(reply, 1)));
@@ -131,6 +164,7 @@ static void beat(uv_timer_t *timer)
 		STORE_TEXT(intake_consuming(worker) ? "1" : "0"),
 		STORE_TEXT(n.free),
 		STORE_TEXT(n.keep),
+		STORE_TEXT(worker->instance),
 		STORE_TEXT("pool"),
 		STORE_TEXT(o->pool),
 		STORE_TEXT("slots"),
@@ -158,6 +192,7 @@ static void beat(uv_timer_t *timer)
 
 void presence_start(struct worker *worker)
 {
+	random_hex(worker->instance, (sizeof worker->instance - 1) / 2);
 	uv_timer_init(worker->loop, &worker->presence_timer);
 	worker->presence_timer.data = worker;
 	uv_timer_start(&worker->presence_timer, beat, 0, PRESENCE_MS);
@@ -165,8 +200,8 @@ void presence_start(struct worker *worker)
 
 void presence_leave(struct worker *worker, store_done *done)
 {
-	const struct store_arg args[] = {STORE_TEXT("")};
+	const struct store_arg args[] = {STORE_TEXT(""), STORE_TEXT(worker->instance)};
 
 	uv_timer_stop(&worker->presence_timer);
-	store_script(worker->store, "leave", worker->options.name, worker->options.pool, args, 1, done, worker);
+	store_script(worker->store, "leave", worker->options.name, worker->options.pool, args, 2, done, worker);
 }

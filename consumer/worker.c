@@ -80,8 +80,10 @@ static void on_tick(uv_timer_t *timer)
 {
 	struct worker *worker = timer->data;
 
-	intake_tick(worker);
-	watch_tick(worker);
+	if (worker->named) {
+		intake_tick(worker);
+		watch_tick(worker);
+	}
 	acks_tick(worker);
 	acks_flush(worker, true);
 	attempt_tick(worker);
@@ -256,8 +258,14 @@ static void wire(struct worker *worker)
 	uv_signal_start(&worker->sigterm, on_signal, SIGTERM);
 	uv_signal_start(&worker->sigint, on_signal, SIGINT);
 	worker->listener = store_listen(worker->store, worker->options.name, on_heard, worker);
-	intake_start(worker);
 	presence_start(worker);
+}
+
+void worker_begin(struct worker *worker)
+{
+	if (worker->draining)
+		return;
+	intake_start(worker);
 	caretaker_start(worker);
 }
 

@@ -132,8 +132,11 @@ struct worker {
 	uv_idle_t idle;
 	uv_timer_t tick, lease_timer, presence_timer, caretaker_timer, grace_timer;
 	uv_signal_t sigterm, sigint;
-	bool dirty;    /* the schedule is to be looked at in this turn */
-	bool yielding; /* consuming stopped: others are idle, what is held goes to them */
+	bool dirty;         /* the schedule is to be looked at in this turn */
+	bool yielding;      /* consuming stopped: others are idle, what is held goes to them */
+	char instance[17];  /* this process, where two have one name */
+	bool named;         /* the name is this process' own: it consumes */
+	int64_t other_beat; /* when another with the name was heard first, by Redis' clock; 0: none */
 	bool draining, finished;
 	bool said_goodbye;  /* draining has come to its end, and the record is being struck off */
 	int64_t idle_since; /* draining, with nothing running */
@@ -223,6 +226,8 @@ void drain_hand_back(struct item *item);
 
 /* worker.c */
 int worker_run(const struct worker_options *options);
+/* The name is this process' own: it begins to consume. */
+void worker_begin(struct worker *worker);
 void worker_fail(struct worker *worker, int exit_code);
 
 #endif

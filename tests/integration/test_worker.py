@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from fleet import ROOT, Fleet, until
+from fleet import ROOT, Fleet, Worker, until
 
 # Its first attempt writes its process down and waits for `go`, then says so; the second one ends at once.
 TWICE = """
@@ -58,6 +58,45 @@ def each_ran_once(fleet, ids):
     wrong = {id: (counts["start " + id], counts["end " + id]) for id in ids if (counts["start " + id], counts["end " + id]) != (1, 1)}
     assert not wrong, "started and ended so often: %s\n%s" % (wrong, {id: fleet.job(id) for id in list(wrong)[:3]})
     assert len(counts) == 2 * len(ids)
+
+
+# --- two with one name
+
+def test_a_second_live_worker_with_one_name_is_refused(fleet):
+    first = fleet.worker("--slots", 1)
+    second = Worker(fleet, ["--name", first.name])
+    assert second.process.wait(30) == 2, second.log()
+    assert "--name %s: a live worker has this name (process %d on " % (first.name, first.process.pid) in second.log()
+    fleet.publish({"task": "noop", "id": "a"})
+    fleet.wait("a", "succeeded")
+    assert fleet.redis.zscore(fleet.key("workers"), first.name), "who is refused does not strike off the other's record"
+
+
+def test_a_killed_worker_comes_back_under_its_name(fleet):
+    first = fleet.worker("--slots", 1, "--lease", "2s")
+    pid = fleet.redis.hget(fleet.key("worker", first.name), "pid")
+    first.process.kill()
+    first.process.wait()
+    again = Worker(fleet, ["--name", first.name, "--slots", 1, "--lease", "2s"])
+    fleet.workers.append(again)
+    fleet.publish({"task": "noop", "id": "a"})
+    assert fleet.wait("a", "succeeded")["worker"] == first.name
+    record = fleet.redis.hgetall(fleet.key("worker", first.name))
+    assert record["pid"] == str(again.process.pid) != pid
+    assert again.stop() == 0 and not fleet.redis.exists(fleet.key("worker", first.name))
+
+
+def test_who_lost_its_name_to_another_ends(fleet):
+    """It stood still for longer than its lease, and another was started under its name."""
+    first = fleet.worker("--slots", 1, "--lease", "1s")
+    first.process.send_signal(signal.SIGSTOP)
+    again = Worker(fleet, ["--name", first.name, "--slots", 1, "--lease", "1s"])
+    fleet.workers.append(again)
+    until(lambda: fleet.redis.hget(fleet.key("worker", first.name), "pid") == str(again.process.pid), 20, again.log)
+    first.process.send_signal(signal.SIGCONT)
+    assert first.process.wait(20) == 2, first.log()
+    fleet.publish({"task": "noop", "id": "a"})
+    fleet.wait("a", "succeeded")
 
 
 # --- stopping
