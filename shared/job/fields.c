@@ -270,7 +270,7 @@ const struct job_field job_fields[JOB_FIELD_COUNT] = {
 	ROW(retries, take_int, 0, 1000),
 	ROW(backoff_ms, take_int, 0, MOST_MS),
 	ROW(backoff_max_ms, take_int, 0, MOST_MS),
-	ROW(timeout_ms, take_int, 0, MOST_MS),
+	ROW(timeout_ms, take_int, 1, MOST_MS),
 	ROW(delay_ms, take_int, 0, MOST_MS),
 	ROW(run_at, take_int, 0, MOST_TIME),
 	ROW(expires_at, take_int, 0, MOST_TIME),

@@ -148,6 +148,7 @@ MESSAGES = [
     ("retries 1001", json_job(retries=1001), "from 0 to 1000", {}),
     ("retries 1.5", json_job(retries=1.5), "not 1.5", {}),
     ("retries true", json_job(retries=True), "field `retries`", {}),
+    ("timeout of nothing", json_job(timeout_ms=0), "field `timeout_ms`", {}),
     ("timeout negative", json_job(timeout_ms=-1), "field `timeout_ms`", {}),
     ("timeout beyond 64 bits", msgpack_job(timeout_ms=1 << 63), "field `timeout_ms`", {}),
     ("timeout a float beyond 2^53", json_job(timeout_ms=1e17), "field `timeout_ms`", {}),
