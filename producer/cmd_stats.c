@@ -10,7 +10,7 @@ enum { OPT_JSON = 0x1000, OPT_POOL };
 
 static const struct argp_option options_[] = {
 	{"json", OPT_JSON, 0, 0, "as one JSON document", 0},
-	{"pool", OPT_POOL, "POOL", 0, "the queues of this pool, instead of those that are served; may be repeated", 0},
+	{"pool", OPT_POOL, "POOL", 0, "the queues of this pool alone; may be repeated", 0},
 	{0},
 };
 

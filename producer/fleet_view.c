@@ -9,6 +9,7 @@
 #include "broker/topology.h"
 #include "out.h"
 #include "record.h"
+#include "unserved.h"
 
 static int read_indices(struct session *session, struct fleet_view *view, struct err *err)
 {
@@ -96,7 +97,8 @@ static int read_queues(struct session *session, int64_t broker_ms, struct fleet_
 int fleet_view_read(struct session *session, const struct texts *pools, int64_t broker_ms, struct fleet_view *ret,
 		    struct err *err)
 {
-	CLEANUP(texts_release) struct texts served = {0};
+	CLEANUP(texts_release) struct texts shown = {0};
+	CLEANUP(ids_release) struct ids unserved = {0};
 	int r;
 
 	memset(ret, 0, sizeof *ret);
@@ -105,8 +107,13 @@ int fleet_view_read(struct session *session, const struct texts *pools, int64_t 
 		r = read_indices(session, ret, err);
 	if (r < 0)
 		return r;
-	served = workers_pools(&ret->workers);
-	list_queues(session, pools && pools->count ? pools : &served, ret);
+	shown = workers_pools(&ret->workers);
+	r = unserved_pools(session, &shown, &unserved, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < unserved.count; i++)
+		texts_add(&shown, unserved.at[i]);
+	list_queues(session, pools && pools->count ? pools : &shown, ret);
 	return read_queues(session, broker_ms, ret, err);
 }
 

@@ -29,7 +29,7 @@ struct fleet_view {
 #define X(name, key) int64_t name;
 	INDEX_MAP(X)
 #undef X
-	struct queue *queues; /* of the pools that are served, and those named */
+	struct queue *queues; /* of the pools that are served or have jobs queued; or of those named */
 	size_t queue_count;
 	bool broker; /* it answers */
 };

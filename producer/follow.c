@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "out.h"
 #include "record.h"
+#include "unserved.h"
 
 static bool has_ended(const struct followed *job)
 {
@@ -152,6 +153,18 @@ static int name_unknown(const struct follow *follow, struct err *err)
 	return 0;
 }
 
+static int not_ended(void *data, struct ids *ret, struct err *err)
+{
+	const struct follow *follow = ((struct waiting *)data)->follow;
+	const struct followed *job, *next;
+
+	(void)err;
+	HASH_ITER(hh, follow->jobs, job, next)
+	if (!has_ended(job))
+		ids_add(ret, job->id);
+	return 0;
+}
+
 int follow_run(struct follow *follow, const struct follow_until *until, struct err *err)
 {
 	struct waiting waiting = {follow, until};
@@ -159,7 +172,8 @@ int follow_run(struct follow *follow, const struct follow_until *until, struct e
 
 	follow->listener = store_listen(follow->session->store, NULL, on_event, follow);
 	look(follow);
-	r = session_run(follow->session, is_over, &waiting, until->timeout_ms, err);
+	r = unserved_run(follow->session, is_over, until->timeout_ms, follow->session->app->command->name, not_ended,
+			 &waiting, err);
 	store_unlisten(follow->listener);
 	follow->listener = NULL;
 	if (r == 0)

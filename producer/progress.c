@@ -95,11 +95,16 @@ void progress_counts(struct progress *progress, const struct run_counts *counts)
 		draw_counts(progress, counts);
 }
 
+void progress_break(struct progress *progress)
+{
+	if (progress->drawn)
+		fputc('\n', stderr);
+	progress->drawn = false;
+}
+
 void progress_end(struct progress *progress, const struct run_counts *counts)
 {
 	if (progress->terminal || memcmp(counts, &progress->last, sizeof *counts) != 0)
 		draw_counts(progress, counts);
-	if (progress->drawn)
-		fputc('\n', stderr);
-	progress->drawn = false;
+	progress_break(progress);
 }

@@ -55,6 +55,8 @@ struct progress {
 void progress_init(struct progress *progress, const char *name, size_t total);
 void progress_submitting(struct progress *progress, size_t submitted);
 void progress_counts(struct progress *progress, const struct run_counts *counts);
+/* Something else is about to be printed: it begins on a new line, and the bar is drawn below it. */
+void progress_break(struct progress *progress);
 /* The last word: the bar stays as it is, and what follows begins on a new line. */
 void progress_end(struct progress *progress, const struct run_counts *counts);
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "record.h"
 #include "run.h"
+#include "unserved.h"
 
 /* At most so often. */
 #define LOOK_MS 200
@@ -87,6 +88,16 @@ static bool is_over(void *data)
 
 static bool is_quiet(void *data) { return !((struct following *)data)->asking; }
 
+/* What it prints stands on a line of its own: the bar is drawn again below. */
+static int its_jobs(void *data, struct ids *ret, struct err *err)
+{
+	struct following *following = data;
+
+	if (following->progress)
+		progress_break(following->progress);
+	return session_ids_of_run(following->run->session, following->run->name, ret, err);
+}
+
 int run_follow(struct run *run, struct progress *progress, struct run_counts *ret, struct err *err)
 {
 	struct following following = {.run = run, .progress = progress, .name_len = strlen(run->name), .changed = true};
@@ -94,7 +105,7 @@ int run_follow(struct run *run, struct progress *progress, struct run_counts *re
 	int r;
 
 	run->session->patience_ms = SESSION_FOLLOW_MS;
-	r = session_run(run->session, is_over, &following, -1, err);
+	r = unserved_run(run->session, is_over, -1, "run", its_jobs, &following, err);
 	store_unlisten(listener);
 	if (r == 0)
 		r = session_run(run->session, is_quiet, &following, -1, err);

@@ -563,3 +563,24 @@ def test_replay_of_a_recorded_workflow(live):
     assert "replay" in yaml
     write(live, "tiny.yaml", yaml)
     live.command("run", "tiny.yaml", check=0)
+
+
+def test_who_waits_is_told_that_no_worker_serves_the_pool(fleet):
+    fleet.worker()
+    for id in ("n1", "n2"):
+        fleet.command("submit", "noop", "--pool", "other", "--id", id, check=0)
+    done = fleet.command("wait", "n1", "n2", "--timeout", "4s", check=124)
+    assert done.stderr.count("\n") == 2, done.stderr
+    assert "no worker serves pool other, where n1 is queued and 1 more; start one: flotillad --pool other" in done.stderr
+    queues = json.loads(fleet.command("stats", "--json", check=0).stdout)["queues"]
+    assert {(q["pool"], q["priority"]): q["ready"] for q in queues}[("other", "normal")] == 2
+    with open(fleet.dir + "/w.yaml", "w", encoding="utf-8") as file:
+        file.write("name: w\njobs:\n  a: { task: noop, pool: other }\n")
+    with open(fleet.dir + "/said", "w", encoding="utf-8") as said:
+        run = subprocess.Popen([FLOTILLA, "run", "w.yaml", "--prefix", fleet.prefix], cwd=fleet.dir, stdout=said, stderr=said)
+    try:
+        until(lambda: "no worker serves pool other, where w-1/a is queued;" in open(fleet.dir + "/said", encoding="utf-8").read())
+        fleet.worker("--pool", "other")
+        assert run.wait(20) == 0
+    finally:
+        run.kill()
