@@ -44,8 +44,14 @@ static int exec(struct app *app, void *data, struct err *err)
 
 	if (!options->to)
 		return err_set(err, ERR_USAGE, "--to is missing; it is --to yaml");
-	if (workflow_load(app->args[0], &reading, &workflow, err) < 0)
+	if (workflow_load(app->args[0], &reading, &workflow, err) < 0) {
+		if (err->code == ERR_USAGE) /* a scale is for recordings */
+			return err_set(err, ERR_INPUT,
+				       "%s: is no recorded workflow (WfFormat, .json); flotilla run takes a workflow "
+				       "file as it is",
+				       app->args[0]);
 		return err->code == ERR_NOT_FOUND ? (err->code = ERR_INPUT) : err->code;
+	}
 	if (workflow_yaml(&workflow, &text, err) < 0)
 		return err->code;
 	fwrite(text.data, 1, text.len, stdout);

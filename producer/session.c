@@ -71,6 +71,8 @@ static int broker_away(const struct session *session, struct err *err)
 
 	if (session->broker_why.code == ERR_REFUSED)
 		return err_set(err, ERR_REFUSED, "RabbitMQ at %s refuses: %s", url, why);
+	if (strstr(why, "--amqp")) /* it says all there is to say */
+		return err_set(err, ERR_SERVICE, "%s", why);
 	if (strncmp(why, "RabbitMQ", 8) == 0) /* it names itself */
 		return err_set(err, ERR_SERVICE, "%s; is it running? set --amqp or FLOTILLA_AMQP_URL", why);
 	return err_set(err, ERR_SERVICE,
