@@ -72,6 +72,8 @@ void texts_release(struct texts *texts);
 int take_int(const char *text, int64_t min, int64_t max, int64_t *ret, struct err *err);
 int take_duration(const char *text, int64_t *ret_ms, struct err *err);
 int take_positive(const char *text, double *ret, struct err *err);
+/* command.take where the only option is a flag: the options are one bool. */
+int take_flag(void *options, int key, const char *value, struct err *err);
 /* Whether text can be an id (of a job or a run), a pool. ERR_USAGE. */
 int check_id(const char *text, struct err *err);
 int check_pool(const char *text, struct err *err);

@@ -16,19 +16,6 @@ static const struct argp_option options_[] = {
 	{0},
 };
 
-struct options {
-	bool follow;
-};
-
-static int take(void *data, int key, const char *value, struct err *err)
-{
-	(void)key;
-	(void)value;
-	(void)err;
-	((struct options *)data)->follow = true;
-	return 0;
-}
-
 /* Where the news begin in `text`, given what was there before. */
 static size_t news(const struct buf *before, const char *text, size_t len)
 {
@@ -82,7 +69,7 @@ static int look(struct session *session, const char *id, struct buf *printed, st
 
 static int exec(struct app *app, void *data, struct err *err)
 {
-	const struct options *options = data;
+	const bool *follow = data;
 	CLEANUP(session_close) struct session session = {0};
 	CLEANUP(buf_release) struct buf printed = BUF_INIT;
 	int r;
@@ -91,7 +78,7 @@ static int exec(struct app *app, void *data, struct err *err)
 		return err->code;
 	session.patience_ms = SESSION_FOLLOW_MS;
 	r = look(&session, app->args[0], &printed, err);
-	while (r == 0 && options->follow) {
+	while (r == 0 && *follow) {
 		r = session_run(&session, never, NULL, LOOK_MS, err);
 		if (r == ERR_TIMEOUT)
 			r = look(&session, app->args[0], &printed, err);
@@ -105,8 +92,8 @@ const struct command command_logs = {
 	.help = "print the end of a job's output",
 	.more = "The last 64 KiB of what it wrote to stdout and stderr are kept, brought up to date once a second.",
 	.options = options_,
-	.take = take,
-	.options_size = sizeof(struct options),
+	.take = take_flag,
+	.options_size = sizeof(bool),
 	.min_args = 1,
 	.max_args = 1,
 	.exec = exec,

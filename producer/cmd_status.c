@@ -16,19 +16,6 @@ static const struct argp_option options_[] = {
 	{0},
 };
 
-struct options {
-	bool json;
-};
-
-static int take(void *data, int key, const char *value, struct err *err)
-{
-	(void)key;
-	(void)value;
-	(void)err;
-	((struct options *)data)->json = true;
-	return 0;
-}
-
 #define RESULT_SHOWN 2000
 
 static void print_text(const char *name, const char *text, const char *color, bool fancy)
@@ -96,7 +83,7 @@ static void print_record(const char *id, const struct store_reply *record, const
 
 static int exec(struct app *app, void *data, struct err *err)
 {
-	const struct options *options = data;
+	const bool *json = data;
 	CLEANUP(session_close) struct session session = {0};
 	CLEANUP(store_reply_freep) struct store_reply *record = NULL, *result = NULL;
 	int64_t now;
@@ -109,7 +96,7 @@ static int exec(struct app *app, void *data, struct err *err)
 	result = session_ask(&session, "GET", KEY_RESULT, app->args[0], err);
 	if (!result || session_now(&session, &now, err) < 0)
 		return err->code;
-	if (options->json)
+	if (*json)
 		out_json(record_json(app->args[0], record,
 				     store_reply_nil(result) ? "null" : store_reply_text(result, NULL)),
 			 stdout);
@@ -123,8 +110,8 @@ const struct command command_status = {
 	.args = "ID",
 	.help = "show a job",
 	.options = options_,
-	.take = take,
-	.options_size = sizeof(struct options),
+	.take = take_flag,
+	.options_size = sizeof(bool),
 	.min_args = 1,
 	.max_args = 1,
 	.exec = exec,

@@ -15,29 +15,16 @@ static const struct argp_option options_[] = {
 	{0},
 };
 
-struct options {
-	bool json;
-};
-
-static int take(void *data, int key, const char *value, struct err *err)
-{
-	(void)key;
-	(void)value;
-	(void)err;
-	((struct options *)data)->json = true;
-	return 0;
-}
-
 static int exec(struct app *app, void *data, struct err *err)
 {
-	const struct options *options = data;
+	const bool *json = data;
 	CLEANUP(session_close) struct session session = {0};
 	CLEANUP(workers_release) struct workers workers = {0};
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 
 	if (session_open(&session, app, err) < 0 || workers_read(&session, &workers, err) < 0)
 		return err->code;
-	if (options->json) {
+	if (*json) {
 		for (size_t i = 0; i < workers.count; i++)
 			out_json(worker_json(&workers.at[i]), stdout);
 		return EXIT_OK;
@@ -55,7 +42,7 @@ const struct command command_workers = {
 	.help = "list the workers",
 	.more = "A worker whose last sign of life is older than its lease is shown as gone.",
 	.options = options_,
-	.take = take,
-	.options_size = sizeof(struct options),
+	.take = take_flag,
+	.options_size = sizeof(bool),
 	.exec = exec,
 };

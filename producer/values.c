@@ -43,6 +43,15 @@ int take_duration(const char *text, int64_t *ret_ms, struct err *err)
 	return 0;
 }
 
+int take_flag(void *options, int key, const char *value, struct err *err)
+{
+	(void)key;
+	(void)value;
+	(void)err;
+	*(bool *)options = true;
+	return 0;
+}
+
 int take_positive(const char *text, double *ret, struct err *err)
 {
 	char *end, shown[QUOTE_TEXT];
