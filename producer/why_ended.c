@@ -133,7 +133,6 @@ int why_ended(const struct why *why, struct err *err)
 	say_failure(why);
 	if (why_output(why, why->id, err) < 0)
 		return err->code;
-	if (state == JOB_FAILED)
-		why_say("flotilla retry %s tries it again", why->id);
+	why_say("flotilla retry %s tries it again", why->id);
 	return 0;
 }
