@@ -153,7 +153,7 @@ parallel = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(she
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo test run-tests unit integration clients lint layers format fuzz run-fuzzers bench coverage install \
+.PHONY: all deps demo test run-tests unit integration clients model lint layers format fuzz run-fuzzers bench coverage install \
 	uninstall clean help ci FORCE
 
 all: $(static_library) $(shared_library) $(programs)
@@ -165,6 +165,7 @@ help:
 	'make demo       a pipeline on real data, on a private RabbitMQ and Redis; installs and builds what it needs' \
 	'make test       unit, integration and client tests, with sanitizers; installs and builds what it needs' \
 	'make unit | integration | clients    one kind of test, on this build' \
+	'make model      the protocol, checked by spin; installs what it needs (docs/model.md)' \
 	'make lint       format, static analysis, layers, sizes, scripts; gcc and clang' \
 	'make layers     which directory may include which' \
 	'make format     format all C files' \
@@ -200,6 +201,10 @@ integration: test-programs
 
 clients: all
 	@tests/run $(BUILD) clients
+
+model:
+	@scripts/deps model
+	@tests/model/run
 
 .PHONY: test-programs
 test-programs: all $(unit_tests) $(integration_tests) $(test_programs) $(test_plugins)
