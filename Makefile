@@ -42,7 +42,7 @@ library_sources := $(wildcard shared/base/*.c) $(wildcard shared/job/*.c) $(wild
 lua_sources := $(wildcard shared/store/lua/*.lua)
 public_headers := $(wildcard shared/include/flotilla/*.h)
 worker_sources := $(wildcard consumer/*.c) $(wildcard consumer/exec/*.c)
-command_sources := $(wildcard producer/*.c) $(wildcard producer/workflow/*.c)
+command_sources := $(wildcard producer/*.c) $(wildcard producer/doctor/*.c) $(wildcard producer/workflow/*.c)
 runner_sources := $(wildcard consumer/runner/*.c)
 
 support_sources := $(wildcard tests/support/*.c)

@@ -21,6 +21,7 @@
 	X(workers)                                                                                                     \
 	X(stats)                                                                                                       \
 	X(top)                                                                                                         \
+	X(doctor)                                                                                                      \
 	X(broker)                                                                                                      \
 	X(graph)                                                                                                       \
 	X(import)                                                                                                      \

@@ -162,6 +162,31 @@ int topology_declare_fleet(struct broker *broker, uint16_t channel, const char *
 	return r;
 }
 
+int topology_missing(struct broker *broker, uint16_t channel, const char *prefix, size_t *ret_count, char *ret_name,
+		     struct err *err)
+{
+	char names[TOPOLOGY_PARTS][TOPOLOGY_NAME_MAX];
+	int64_t ignored;
+	size_t count = 0;
+
+	topology_unrouted(names[0], prefix);
+	topology_returned(names[1], prefix);
+	topology_rejected(names[2], prefix);
+	topology_unrouted(names[3], prefix);
+	snprintf(names[4], sizeof names[4], "%s", prefix);
+	for (size_t i = 0; i < TOPOLOGY_PARTS; i++) {
+		int r = i < 3 ? broker_queue_depth(broker, channel, names[i], &ignored, &ignored, err)
+			      : send_exchange(broker, channel, names[i], i == 3 ? "fanout" : "direct", true,
+					      amqp_empty_table, err);
+		if (r < 0 && r != ERR_NOT_FOUND)
+			return r;
+		if (r == ERR_NOT_FOUND && count++ == 0)
+			memcpy(ret_name, names[i], TOPOLOGY_NAME_MAX);
+	}
+	*ret_count = count;
+	return 0;
+}
+
 int topology_declare_queue(struct broker *broker, uint16_t channel, const char *prefix, const char *pool,
 			   const char *priority, struct err *err)
 {

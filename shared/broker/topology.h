@@ -19,6 +19,11 @@ bool topology_owns(const char *prefix, const char *queue);
  * and its queue), the queues PREFIX.returned and PREFIX.rejected. Blocks. ERR_REFUSED where one is declared otherwise:
  * `err` names the difference. Without the right to declare (403), checks passively that it exists. */
 int topology_declare_fleet(struct broker *broker, uint16_t channel, const char *prefix, struct err *err);
+/* How many of what topology_declare_fleet declares does not exist, of TOPOLOGY_PARTS, and the name of the first;
+ * declares nothing. Blocks. */
+#define TOPOLOGY_PARTS 5
+int topology_missing(struct broker *broker, uint16_t channel, const char *prefix, size_t *ret_count, char *ret_name,
+		     struct err *err);
 /* Declares the queue of one pool and priority with the frozen arguments and binds it (POOL.PRIORITY). Blocks; as above.
  */
 int topology_declare_queue(struct broker *broker, uint16_t channel, const char *prefix, const char *pool,

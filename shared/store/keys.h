@@ -43,5 +43,8 @@ enum store_key {
 void store_key(struct buf *ret, const char *prefix, enum store_key key, const char *id, const char *run);
 /* The key that a script calls `word`; -1 where there is none. */
 int store_key_parse(const char *word, size_t len);
+/* Which key a name is of: an enum store_key, and in `ret_of` (borrowed from `name`) and `ret_len` whose it is, none for
+ * the fleet's own. -1 where the fleet has no such key. */
+int store_key_split(const char *prefix, const char *name, const char **ret_of, size_t *ret_len);
 
 #endif
