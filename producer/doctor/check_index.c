@@ -2,6 +2,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/duration.h"
 #include "doctor/doctor.h"
 #include "record.h"
@@ -49,7 +51,8 @@ static void overdue(const struct view *view, enum view_index index, enum doctor_
 static void check_lease(const struct view *view, struct findings *into)
 {
 	int64_t lease = view_listed(view, IN_LEASES);
-	char span[DURATION_TEXT], sign[200];
+	CLEANUP(buf_release) struct buf sign = BUF_INIT;
+	char span[DURATION_TEXT];
 
 	stray(view, IN_LEASES, KIND_LEASE_STRAY, view->state == JOB_RUNNING, "leases", into);
 	if (view->state != JOB_RUNNING)
@@ -59,8 +62,8 @@ static void check_lease(const struct view *view, struct findings *into)
 	if (lease < 0 || view->now_ms - lease < LEASES_MISSED * view->lease_ms)
 		return;
 	ago(view, IN_LEASES, span);
-	snprintf(sign, sizeof sign, "%" PRId64 " %s", lease, view_text(view, VIEW_TOKEN));
-	found(into, KIND_LEASE_EXPIRED, view->id, sign,
+	buf_addf(&sign, "%" PRId64 " %s %s", lease, view_text(view, VIEW_TOKEN), view_text(view, VIEW_WORKER));
+	found(into, KIND_LEASE_EXPIRED, view->id, sign.data,
 	      "its lease ran out %s ago, its worker %s has not renewed it, and no "
 	      "caretaker has taken it away",
 	      span, view_text(view, VIEW_WORKER));

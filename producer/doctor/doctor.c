@@ -254,6 +254,19 @@ static int confirm(struct doctor *doctor, struct findings *findings, struct err 
 
 /* --- repairs --- */
 
+/* The longest lease of the workers whose leases ran out; they are named at the end of the sign. */
+static int64_t longest_lease(const struct doctor *doctor, const struct findings *findings)
+{
+	int64_t longest = 0;
+
+	for (const struct finding *finding = findings->all; finding; finding = finding->hh.next) {
+		const char *worker = finding->kind == KIND_LEASE_EXPIRED ? strrchr(finding->sign, ' ') : NULL;
+		if (worker && lease_of(doctor, worker + 1) > longest)
+			longest = lease_of(doctor, worker + 1);
+	}
+	return longest;
+}
+
 static bool is_lease(enum doctor_kind kind) { return kind == KIND_LEASE_EXPIRED; }
 
 /* A lease is taken away only in a session with Redis that has lasted for a lease: a Redis that was away took all
@@ -261,7 +274,7 @@ static bool is_lease(enum doctor_kind kind) { return kind == KIND_LEASE_EXPIRED;
 static int outwait_leases(struct doctor *doctor, struct findings *findings, struct err *err)
 {
 	CLEANUP(findings_release) struct findings now = {0};
-	int64_t lease_ms = lease_of(doctor, ""), left_ms = lease_ms - store_session_ms(doctor->session->store);
+	int64_t lease_ms = longest_lease(doctor, findings), left_ms = lease_ms - store_session_ms(doctor->session->store);
 	int r;
 
 	if (!findings->kept[KIND_LEASE_EXPIRED])

@@ -161,7 +161,8 @@ void mend_lose(struct doctor *doctor, struct finding *finding, int round)
 {
 	size_t lease = strcspn(finding->sign, " ");
 	const char *token = finding->sign + lease + (finding->sign[lease] == ' ');
-	const struct store_arg args[] = {STORE_TEXT(token), STORE_BYTES(finding->sign, lease), STORE_TEXT(MAX_LOST)};
+	const struct store_arg args[] = {STORE_BYTES(token, strcspn(token, " ")), STORE_BYTES(finding->sign, lease),
+					 STORE_TEXT(MAX_LOST)};
 
 	(void)round;
 	follow(doctor, finding, "lose", args, 3);

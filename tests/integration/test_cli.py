@@ -53,7 +53,7 @@ def write(fleet, name, text):
     ([], 2, "a command is missing"),
     (["sbumit", "x"], 2, "did you mean 'submit'"),
     (["stat"], 2, "did you mean"),
-    (["doctor"], 2, "no command"),
+    (["doktor"], 2, "did you mean 'doctor'"),
     (["--nope"], 2, "no option --nope"),
     (["submit"], 2, "too few arguments"),
     (["submit", "a", "b"], 2, "one argument too many: 'b'"),
@@ -112,7 +112,6 @@ def test_help_and_version():
         for args in ([command, "--help"], ["help", command]):
             done = flotilla(*args)
             assert done.returncode == 0 and done.stdout.startswith("Usage: flotilla " + command), args
-    assert "doctor" not in everything.stdout
 
 
 # --- services ---------------------------------------------------------------------------------------------------------
