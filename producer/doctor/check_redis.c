@@ -58,8 +58,7 @@ static void check_state(const char *text, struct findings *into)
 {
 	static const char *const statuses[] = {"aof_last_write_status", "aof_last_bgrewrite_status"};
 	CLEANUP(freep)
-	char *role = info(text, "role"),
-	     *used = info(text, "used_memory"), *most = info(text, "maxmemory");
+	char *role = info(text, "role"), *used = info(text, "used_memory"), *most = info(text, "maxmemory");
 	CLEANUP(freep) char *loading = info(text, "loading");
 
 	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {

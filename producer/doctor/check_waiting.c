@@ -131,6 +131,19 @@ int check_waiting(struct doctor *doctor, const struct view *views, size_t count,
 
 /* --- those that wait for one that nobody knows --- */
 
+/* Whether `child` waits for `id`. One that was cancelled or skipped keeps what it waited for, and waits no more. */
+static int child_waits(struct doctor *doctor, const char *child, const char *id, bool *ret, struct err *err)
+{
+	CLEANUP(store_reply_freep) struct store_reply *state = doctor_one(doctor, err, "HGET %k state", KEY_JOB, child);
+	CLEANUP(store_reply_freep)
+	struct store_reply *entry = state ? doctor_one(doctor, err, "HEXISTS %k %s", KEY_WAITING, child, id) : NULL;
+
+	if (!entry)
+		return err->code;
+	*ret = strcmp(store_reply_text(state, NULL), "waiting") == 0 && store_reply_int(entry) == 1;
+	return 0;
+}
+
 /* Whether one of them still waits for `id`; they are read a page at a time, and the first one will do. */
 static int any_waits(struct doctor *doctor, const char *id, bool *ret, struct err *err)
 {
@@ -143,14 +156,9 @@ static int any_waits(struct doctor *doctor, const char *id, bool *ret, struct er
 		const struct store_reply *children = store_reply_at(page, 1);
 		if (!page)
 			return err->code;
-		for (size_t i = 0; i + 1 < store_reply_count(children) && !*ret; i += 2) {
-			CLEANUP(store_reply_freep)
-			struct store_reply *entry =
-				doctor_one(doctor, err, "HGET %k %s", KEY_WAITING, store_text_at(children, i), id);
-			if (!entry)
+		for (size_t i = 0; i + 1 < store_reply_count(children) && !*ret; i += 2)
+			if (child_waits(doctor, store_text_at(children, i), id, ret, err) < 0)
 				return err->code;
-			*ret = !store_reply_nil(entry);
-		}
 		free(cursor);
 		cursor = xstrdup(store_text_at(page, 0));
 	} while (!*ret && strcmp(cursor, "0") != 0);

@@ -150,7 +150,7 @@ static int look_family(struct doctor *doctor, enum doctor_family family, const s
 	case FAMILY_JOB: return look_jobs(doctor, &ids, into, err);
 	case FAMILY_DEDUP: return look_dedup(doctor, &ids, into, err);
 	case FAMILY_RUN: return look_runs(doctor, &ids, into, err);
-	case FAMILY_FLEET: return look_fleet(doctor, into, err);
+	case FAMILY_FLEET: return look_redis(doctor, into, err) < 0 ? err->code : look_fleet(doctor, into, err);
 	default: return look_queues(doctor, into, err);
 	}
 }
@@ -274,7 +274,8 @@ static bool is_lease(enum doctor_kind kind) { return kind == KIND_LEASE_EXPIRED;
 static int outwait_leases(struct doctor *doctor, struct findings *findings, struct err *err)
 {
 	CLEANUP(findings_release) struct findings now = {0};
-	int64_t lease_ms = longest_lease(doctor, findings), left_ms = lease_ms - store_session_ms(doctor->session->store);
+	int64_t lease_ms = longest_lease(doctor, findings),
+		left_ms = lease_ms - store_session_ms(doctor->session->store);
 	int r;
 
 	if (!findings->kept[KIND_LEASE_EXPIRED])
@@ -298,6 +299,15 @@ static bool persists(const struct findings *now, const struct finding *finding)
 	if (other->kind == finding->kind && strcmp(other->id, finding->id) == 0)
 		return true;
 	return false;
+}
+
+/* One repair of a job mends all that mend.lua can. An invitation is gone only if it was removed: it is not looked for
+ * again. */
+static void judge(const struct findings *now, struct finding *finding)
+{
+	finding->mended = !persists(now, finding) && (finding->did || finding->kind != KIND_INVITES_NOBODY);
+	if (finding->mended && !finding->did)
+		mend_did(finding, "with the rest of it");
 }
 
 static bool has_mend(enum doctor_kind kind) { return kind_mend(kind) != NULL; }
@@ -325,7 +335,7 @@ static int mend(struct doctor *doctor, struct findings *findings, struct err *er
 			return r;
 		HASH_ITER(hh, findings->all, finding, next)
 		if (has_mend(finding->kind))
-			finding->mended = finding->did && !persists(&now, finding);
+			judge(&now, finding);
 	}
 	return r;
 }

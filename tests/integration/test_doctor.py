@@ -367,7 +367,7 @@ def load(fleet, stop, seed):
     chance = random.Random(seed)
     connection = pika.BlockingConnection(pika.URLParameters(os.environ["FLOTILLA_AMQP_URL"]))
     channel = connection.channel()
-    number = 0
+    number, waiting = 0, []
     while not stop.is_set():
         job = {"id": "j%d" % number, "task": chance.choice(["noop", "noop", "sleep", "fail"]), "run": "r%d" % (number // 100),
                "keep_s": chance.choice([1, 3600])}
@@ -376,14 +376,17 @@ def load(fleet, stop, seed):
             job.update(retries=chance.choice([0, 2]), backoff_ms=50)
         if number > 20 and chance.random() < 0.6:
             job["after"] = [{"id": "j%d" % i, "when": chance.choice(["succeeded", "ended"])}
-                            for i in {chance.randrange(number - 20, number + 5) for _ in range(chance.randrange(1, 4))} - {number}]
+                            for i in {chance.randrange(number - 20, number) for _ in range(chance.randrange(1, 4))}]
         if chance.random() < 0.1:
             job["dedup"] = "k%d" % chance.randrange(5)
         if chance.random() < 0.1:
             job["delay_ms"] = chance.randrange(500)
-        channel.basic_publish("", "%s.default.%s" % (fleet.prefix, chance.choice(["high", "normal", "low"])), json.dumps(job),
-                              pika.BasicProperties(content_type="application/json", delivery_mode=2))
+        waiting.append(job)
         number += 1
+        while number % 20 == 0 and waiting:  # children may come first
+            channel.basic_publish("", "%s.default.%s" % (fleet.prefix, chance.choice(["high", "normal", "low"])),
+                                  json.dumps(waiting.pop(chance.randrange(len(waiting)))),
+                                  pika.BasicProperties(content_type="application/json", delivery_mode=2))
         if number % 20 == 0:
             time.sleep(0.05)  # the load, not a wait: some 400 jobs a second
     connection.close()
