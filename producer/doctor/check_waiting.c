@@ -131,57 +131,54 @@ int check_waiting(struct doctor *doctor, const struct view *views, size_t count,
 
 /* --- those that wait for one that nobody knows --- */
 
-/* Whether `child` waits for `id`. One that was cancelled or skipped keeps what it waited for, and waits no more. */
-static int child_waits(struct doctor *doctor, const char *child, const char *id, bool *ret, struct err *err)
-{
-	CLEANUP(store_reply_freep) struct store_reply *state = doctor_one(doctor, err, "HGET %k state", KEY_JOB, child);
-	CLEANUP(store_reply_freep)
-	struct store_reply *entry = state ? doctor_one(doctor, err, "HEXISTS %k %s", KEY_WAITING, child, id) : NULL;
+struct child {
+	struct store_reply *state, *entry;
+};
 
-	if (!entry)
-		return err->code;
-	*ret = strcmp(store_reply_text(state, NULL), "waiting") == 0 && store_reply_int(entry) == 1;
-	return 0;
+/* One of them that waits will do. One that was cancelled or skipped keeps what it waited for, and waits no more. */
+static int judge_placeholder(struct doctor *doctor, const char *id, const struct store_reply *children,
+			     struct findings *into, struct err *err)
+{
+	size_t count = store_reply_count(children) / 2;
+	CLEANUP(freep) struct child *at = xcalloc(count + 1, sizeof *at);
+	bool waits = false;
+	int r;
+
+	for (size_t i = 0; i < count; i++) {
+		doctor_ask(doctor, &at[i].state, "HGET %k state", KEY_JOB, store_text_at(children, 2 * i));
+		doctor_ask(doctor, &at[i].entry, "HEXISTS %k %s", KEY_WAITING, store_text_at(children, 2 * i), id);
+	}
+	r = doctor_wait(doctor, err);
+	for (size_t i = 0; i < count; i++) {
+		waits = waits ||
+			(strcmp(store_reply_text(at[i].state, NULL), "waiting") == 0 && store_reply_int(at[i].entry));
+		store_reply_free(at[i].state);
+		store_reply_free(at[i].entry);
+	}
+	if (r == 0 && !waits && count > 0)
+		found(into, KIND_PLACEHOLDER, id, "",
+		      "it is known only as a predecessor, and of its %zu dependents none waits for it any more", count);
+	return r;
 }
 
-/* Whether one of them still waits for `id`; they are read a page at a time, and the first one will do. */
-static int any_waits(struct doctor *doctor, const char *id, bool *ret, struct err *err)
-{
-	CLEANUP(freep) char *cursor = xstrdup("0");
-
-	*ret = false;
-	do {
-		CLEANUP(store_reply_freep)
-		struct store_reply *page = doctor_one(doctor, err, "HSCAN %k %s COUNT 100", KEY_DEPENDENTS, id, cursor);
-		const struct store_reply *children = store_reply_at(page, 1);
-		if (!page)
-			return err->code;
-		for (size_t i = 0; i + 1 < store_reply_count(children) && !*ret; i += 2)
-			if (child_waits(doctor, store_text_at(children, i), id, ret, err) < 0)
-				return err->code;
-		free(cursor);
-		cursor = xstrdup(store_text_at(page, 0));
-	} while (!*ret && strcmp(cursor, "0") != 0);
-	return 0;
-}
-
+/* Those with many dependents are left alone: it is only a note. */
 int check_placeholders(struct doctor *doctor, const struct view *views, size_t count, struct findings *into,
 		       struct err *err)
 {
+	CLEANUP(freep) struct store_reply **pages = xcalloc(count + 1, sizeof(struct store_reply *));
+	int r;
+
+	for (size_t i = 0; i < count && doctor->survey; i++)
+		if (!store_reply_error(views[i].reply) && view_goes(&views[i], HAS_JOB) == -2 &&
+		    view_goes(&views[i], HAS_DEPENDENTS) == -1)
+			doctor_ask(doctor, &pages[i], "HSCAN %k 0 COUNT 100", KEY_DEPENDENTS, views[i].id);
+	r = doctor_wait(doctor, err);
 	for (size_t i = 0; i < count; i++) {
-		bool waits;
-		if (store_reply_error(views[i].reply) || view_goes(&views[i], HAS_JOB) != -2 ||
-		    view_goes(&views[i], HAS_DEPENDENTS) != -1)
-			continue;
-		if (any_waits(doctor, views[i].id, &waits, err) < 0)
-			return err->code;
-		if (!waits)
-			found(into, KIND_PLACEHOLDER, views[i].id, "",
-			      "it is known only as a predecessor, and of its %lld dependents none waits for it any "
-			      "more",
-			      (long long)view_dependents(&views[i]));
+		if (r == 0 && pages[i] && strcmp(store_text_at(pages[i], 0), "0") == 0)
+			r = judge_placeholder(doctor, views[i].id, store_reply_at(pages[i], 1), into, err);
+		store_reply_free(pages[i]);
 	}
-	return 0;
+	return r;
 }
 
 /* --- dedup keys --- */

@@ -233,8 +233,9 @@ def test_what_can_be_mended(fleet, kinds):
     assert named(mended) == p.expected
     assert {f["kind"] for f in mended if not f["mended"]} == {"no-worker"}, [f for f in mended if not f["mended"]]
     assert all(f["did"] for f in mended if f["mended"])
-    left = doctor(fleet, "--messages", 100)
-    assert {f["kind"] for f in serious(left)} == {"no-worker"}, left
+    text = fleet.command("doctor", "--messages", 100, check=1).stdout
+    assert "no-worker (warning): 1\n  default.normal: " in text and "\n      start one: flotillad" in text
+    assert "damage 0, warnings 1, notes" in text, text
     assert fleet.redis.hgetall(fleet.key("run", "r1")) == {"jobs": "2", "waiting": "2"} | {
         k: "0" for k in fleet.redis.hgetall(fleet.key("run", "r1")) if k not in ("jobs", "waiting")}
     assert {fleet.get(queue)[1].correlation_id for _ in range(2)} == {"4", "5"}
@@ -269,6 +270,7 @@ def test_what_only_people_can_mend(fleet, kinds):
     p.expect("bad-record", "text")
     p.submit("lost", "--after", "never")
     p.redis.delete(p.job("lost", "waiting"))
+    p.submit("early", "--after", "never")
     p.expect("waits-for-nothing", "lost")
     for a, b in ("c1", "c2"), ("c2", "c3"), ("c3", "c1"), ("behind", "c1"):
         p.submit(a, "--after", b)
@@ -300,7 +302,6 @@ def test_what_only_people_can_mend(fleet, kinds):
     p.redis.hset(fleet.key("worker", "w"), mapping={"name": "w", "pool": "mine", "lease_ms": 60000})
     p.expect("no-caretaker", "caretaker")
     found = doctor(fleet, "--repair", check=1)
-    kinds -= {f["kind"] for f in found}
     by_kind = {f["kind"]: f for f in found}
     cycle = by_kind["cycle"]
     assert {("cycle", cycle["id"])} | p.expected == named(serious(found))
@@ -308,13 +309,10 @@ def test_what_only_people_can_mend(fleet, kinds):
     assert "behind" not in cycle["what"]
     assert {f["kind"] for f in found if f["mended"]} == {"no-message"}
     assert p.redis.zscore(p.index("outbox"), "silent") and fleet.queue_length(prefix + ".other.normal") == 1
-    assert ("placeholder", "unborn") in named(found) and ("unknown-predecessor", "never") not in named(serious(found))
+    assert ("placeholder", "unborn") in named(found) and ("unknown-predecessor", "never") in named(found)
     assert p.redis.hgetall(p.job("lost", "waiting")) == {}  # what it waits for is not known: it is not let go
     kinds -= {f["kind"] for f in found}
 
-    text = fleet.command("doctor", check=1).stdout
-    assert "cycle (damage): 1\n" in text and "cancel one\n" in text and "waits for c" in text
-    assert "specless: it is waiting and its spec is not there" in text
     channel.queue_purge(prefix + ".gpu.normal")
     assert {("no-message", "f%d" % i) for i in (1, 2, 3)} <= named(f for f in doctor(fleet, "--repair") if f["mended"])
 
@@ -351,9 +349,15 @@ def test_settings_of_redis(tmp_path, kinds):
 
 
 def test_an_alarm_of_rabbitmq(fleet, kinds):
-    services = os.environ.get("FLOTILLA_SERVICES_DIR")
-    if not services:
-        pytest.skip("the servers are not ours")
+    def watermark(value):
+        subprocess.run(["rabbitmqctl", "set_vm_memory_high_watermark", value], check=True, capture_output=True, timeout=60)
+    watermark("0")
+    try:
+        found = until(lambda: doctor(fleet), 20, "the alarm")
+        assert [f["kind"] for f in found] == ["broker-alarm"] and "memory" in found[0]["what"]
+        kinds -= {f["kind"] for f in found}
+    finally:
+        watermark("0.6")
 
 
 def test_a_service_that_is_away(fleet):
@@ -388,7 +392,7 @@ def load(fleet, stop, seed):
                                   json.dumps(waiting.pop(chance.randrange(len(waiting)))),
                                   pika.BasicProperties(content_type="application/json", delivery_mode=2))
         if number % 20 == 0:
-            time.sleep(0.05)  # the load, not a wait: some 400 jobs a second
+            time.sleep(0.1)  # the load, not a wait: some 200 jobs a second
     connection.close()
 
 
@@ -400,19 +404,15 @@ def test_a_busy_fleet_is_not_accused(fleet):
     thread = threading.Thread(target=load, args=(fleet, stop, seed))
     thread.start()
     try:
-        end = time.monotonic() + 10
-        looks = 0
-        while time.monotonic() < end:
+        for _ in range(2):
             other = fleet.worker("--slots", 2)
-            assert serious(doctor(fleet, check=0)) == []
+            assert serious(doctor(fleet)) == []
             assert other.stop() == 0
-            assert serious(doctor(fleet, "--repair", check=0)) == []
-            looks += 2
-        assert looks >= 2
+            assert serious(doctor(fleet, "--repair")) == []
     finally:
         stop.set()
         thread.join()
 
 
 def test_every_kind_was_found(kinds):
-    assert kinds <= {"broker-alarm"}, "no test damages the stores so: %s" % sorted(kinds)
+    assert not kinds, "no test damages the stores so: %s" % sorted(kinds)
