@@ -8,7 +8,7 @@ _flotilla() {
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		mapfile -t COMPREPLY < <(compgen -W "submit run status ls wait result logs cancel retry why workers stats top \
-			broker graph import version --help" -- "$current")
+			doctor broker graph import version --help" -- "$current")
 		return
 	fi
 	case $previous in
@@ -44,6 +44,7 @@ _flotilla() {
 	logs) options="--follow" ;;
 	cancel) options="--run" ;;
 	retry) options="--run --failed" ;;
+	doctor) options="--repair --messages --json" ;;
 	broker) options="apply --pool" ;;
 	graph) options="--dot --set" ;;
 	import) options="--to --replay --file-factor" ;;

@@ -11,14 +11,14 @@ import pika
 import pytest
 import redis
 
-from fleet import BUILD, Fleet, until
+from fleet import BUILD, ROOT, Fleet, until
 from test_cluster import free_port
 
 
 @pytest.fixture(scope="module")
 def kinds():
     """All kinds that the program knows; each test strikes off those that it has seen found."""
-    with open(os.path.join(os.path.dirname(BUILD.rstrip("/")), "..", "producer/doctor/kinds.h")) as file:
+    with open(os.path.join(ROOT, "producer/doctor/kinds.h")) as file:
         return {line.split('"')[1] for line in file if line.lstrip().startswith("X(KIND_")}
 
 
@@ -349,15 +349,20 @@ def test_settings_of_redis(tmp_path, kinds):
 
 
 def test_an_alarm_of_rabbitmq(fleet, kinds):
-    def watermark(value):
-        subprocess.run(["rabbitmqctl", "set_vm_memory_high_watermark", value], check=True, capture_output=True, timeout=60)
-    watermark("0")
+    services = os.environ.get("FLOTILLA_SERVICES_DIR")
+    if not services:
+        pytest.skip("the servers are not ours")
+
+    def watermark(*value):
+        subprocess.run([os.path.join(ROOT, "scripts", "services"), "rabbitmqctl", "--dir", services, "-q", "set_vm_memory_high_watermark", *value],
+                       check=True, capture_output=True, timeout=60)
+    watermark("0.00001")
     try:
         found = until(lambda: doctor(fleet), 20, "the alarm")
         assert [f["kind"] for f in found] == ["broker-alarm"] and "memory" in found[0]["what"]
         kinds -= {f["kind"] for f in found}
     finally:
-        watermark("0.6")
+        watermark("absolute", "1GB")
 
 
 def test_a_service_that_is_away(fleet):
@@ -378,11 +383,12 @@ def load(fleet, stop, seed):
         job["args"] = {"ms": chance.choice([1, 20, 300])} if job["task"] == "sleep" else {"message": "m"}
         if job["task"] == "fail":
             job.update(retries=chance.choice([0, 2]), backoff_ms=50)
-        if number > 20 and chance.random() < 0.6:
-            job["after"] = [{"id": "j%d" % i, "when": chance.choice(["succeeded", "ended"])}
-                            for i in {chance.randrange(number - 20, number) for _ in range(chance.randrange(1, 4))}]
+        # one with a key that waits may wait for another with that key, which has joined it: a cycle, rightly found
         if chance.random() < 0.1:
             job["dedup"] = "k%d" % chance.randrange(5)
+        elif number > 20 and chance.random() < 0.6:
+            job["after"] = [{"id": "j%d" % i, "when": chance.choice(["succeeded", "ended"])}
+                            for i in {chance.randrange(number - 20, number) for _ in range(chance.randrange(1, 4))}]
         if chance.random() < 0.1:
             job["delay_ms"] = chance.randrange(500)
         waiting.append(job)
@@ -415,4 +421,5 @@ def test_a_busy_fleet_is_not_accused(fleet):
 
 
 def test_every_kind_was_found(kinds):
+    kinds -= {"broker-alarm"} if not os.environ.get("FLOTILLA_SERVICES_DIR") else set()
     assert not kinds, "no test damages the stores so: %s" % sorted(kinds)
