@@ -187,6 +187,7 @@ int check_keys_held(struct doctor *doctor, const struct view *views, size_t coun
 		    struct err *err)
 {
 	CLEANUP(freep) struct store_reply **holders = xcalloc(count + 1, sizeof(struct store_reply *));
+	CLEANUP(buf_release) struct buf sign = BUF_INIT;
 	int r;
 
 	for (size_t i = 0; i < count; i++)
@@ -196,8 +197,10 @@ int check_keys_held(struct doctor *doctor, const struct view *views, size_t coun
 	r = doctor_wait(doctor, err);
 	for (size_t i = 0; i < count; i++) {
 		const char *holder = store_reply_text(holders[i], NULL);
+		buf_reset(&sign);
+		buf_addf(&sign, "%lld %s", (long long)view_int(&views[i], VIEW_EPOCH), view_text(&views[i], VIEW_DEDUP));
 		if (r == 0 && holders[i] && strcmp(holder, views[i].id) != 0)
-			found(into, KIND_DEDUP_UNHELD, views[i].id, view_text(&views[i], VIEW_DEDUP),
+			found(into, KIND_DEDUP_UNHELD, views[i].id, sign.data,
 			      "it is the job of the dedup key %s, which %s%s: another one would not join it",
 			      view_text(&views[i], VIEW_DEDUP), *holder ? "is held by " : "nobody holds", holder);
 		store_reply_free(holders[i]);

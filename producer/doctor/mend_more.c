@@ -6,40 +6,66 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "broker/topology.h"
 #include "doctor/doctor.h"
 #include "doctor/queues.h"
 
 #define CHANNEL 1
+#define TOKEN_BYTES 8
 
 /* --- dedup keys --- */
 
-static void dedup(struct doctor *doctor, struct finding *finding, const char *key, const char *verb, const char *holder,
-		  const char *did)
+/* `what` is a word and, behind a blank, the rest. */
+static char *first_word(const char *what, const char **ret_rest)
 {
-	const struct store_arg args[] = {STORE_TEXT(verb), STORE_TEXT(holder), STORE_TEXT("")};
+	size_t len = strcspn(what, " ");
 
-	store_script(doctor->session->store, "dedup", key, NULL, args, 3, NULL, NULL);
-	mend_did(finding, did);
+	*ret_rest = what + len + (what[len] == ' ');
+	return xmemdup0(what, len);
 }
 
-/* Only where the holder is still the one that was seen. */
 void mend_dedup_release(struct doctor *doctor, struct finding *finding, int round)
 {
+	const char *tenure;
+	CLEANUP(freep) char *holder = first_word(finding->sign, &tenure);
+	const struct store_arg args[] = {STORE_TEXT(holder), STORE_TEXT(tenure)};
+
 	(void)round;
-	dedup(doctor, finding, finding->id, "release", finding->sign, "removed");
+	store_script(doctor->session->store, "unhold", finding->id, NULL, args, 2, NULL, NULL);
+	mend_did(finding, "removed");
 }
 
+/* A job that has the key takes it once more, without an expiry; one that has not, where nobody has it. */
+static void take(struct doctor *doctor, const char *key, const char *id, const char *epoch)
+{
+	char token[2 * TOKEN_BYTES + 1];
+
+	random_hex(token, TOKEN_BYTES);
+	const struct store_arg args[] = {STORE_TEXT("take"), STORE_TEXT(id), STORE_TEXT(epoch),
+					 STORE_TEXT(token),  STORE_TEXT(""), STORE_TEXT("")};
+	store_script(doctor->session->store, "dedup", key, NULL, args, 6, NULL, NULL);
+}
+
+/* It may have been let go since; then the holder of the moment keeps it. */
 void mend_dedup_take(struct doctor *doctor, struct finding *finding, int round)
 {
+	const char *tenure;
+	CLEANUP(freep) char *holder = first_word(finding->sign, &tenure), *epoch = xmemdup0(tenure, strcspn(tenure, " "));
+
 	(void)round;
-	dedup(doctor, finding, finding->id, "take", finding->sign, "its expiry taken away");
+	take(doctor, finding->id, holder, *epoch ? epoch : "0");
+	mend_did(finding, "its expiry taken away");
 }
 
 void mend_dedup_of_job(struct doctor *doctor, struct finding *finding, int round)
 {
+	const char *key;
+	CLEANUP(freep) char *epoch = first_word(finding->sign, &key);
+
 	(void)round;
-	dedup(doctor, finding, finding->sign, "take", finding->id, "the key taken");
+	take(doctor, key, finding->id, epoch);
+	mend_did(finding, "the key taken");
 }
 
 /* --- counters --- */

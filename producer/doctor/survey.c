@@ -94,7 +94,7 @@ static void sort_key(struct doctor *doctor, const char *name, struct page *page,
 	if (key <= KEY_ASKED) {
 		if (job_id_valid(of, len) && seen_add(&doctor->seen, of))
 			ids_add(&page->jobs, of);
-	} else if (key == KEY_DEDUP) {
+	} else if (key == KEY_DEDUP || key == KEY_TENURE) {
 		ids_add(&page->dedup, of);
 	} else if ((key == KEY_RUN || key == KEY_RUN_JOBS) && job_id_valid(of, len)) {
 		ids_add(runs, of);

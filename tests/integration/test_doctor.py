@@ -127,7 +127,9 @@ def damage_dedup(p):
     p.redis.expire(p.fleet.key("dedup", "k4"), 1000)
     p.expect("dedup-expires", "k4")
     p.submit("keyless", "--dedup", "k5")
-    p.redis.delete(p.fleet.key("dedup", "k5"))
+    p.redis.delete(p.fleet.key("dedup", "k5"), p.fleet.key("tenure", "k5"))
+    p.redis.set(p.fleet.key("tenure", "k6"), "0 left")
+    p.expect("dedup-stale", "k6")
     p.expect("dedup-unheld", "keyless")
 
 

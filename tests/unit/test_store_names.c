@@ -113,3 +113,40 @@ Test(store_names, commands_are_written_as_redis_reads_them)
 	cr_expect_eq(memcmp(out.data, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\na\0b\r\n", out.len), 0);
 	buf_release(&out);
 }
+
+static void split(const char *name, int key, const char *of)
+{
+	const char *at = NULL;
+	size_t len = 0;
+
+	cr_expect_eq(store_key_split("fleet", name, &at, &len), key, "%s", name);
+	if (key >= 0)
+		cr_expect(len == strlen(of) && memcmp(at, of, len) == 0, "%s", name);
+}
+
+/* What store_key makes, store_key_split takes apart. */
+Test(store_names, keys_are_split)
+{
+	for (int key = 0; key < STORE_KEY_COUNT; key++) {
+		struct buf fleet = BUF_INIT, one = BUF_INIT, other = BUF_INIT;
+		const char *at;
+		size_t len;
+		store_key(&fleet, "fleet", (enum store_key)key, "", "");
+		store_key(&one, "fleet", (enum store_key)key, "a/b.c", "a/b.c");
+		store_key(&other, "f", (enum store_key)key, "a", "a");
+		cr_expect_eq(store_key_split("fleet", one.data, &at, &len), key, "%s", one.data);
+		cr_expect(len == strlen(one.data) - strlen(fleet.data), "%s", one.data);
+		cr_expect_eq(store_key_split("fleet", other.data, &at, &len), -1, "%s", other.data);
+		buf_release(&fleet);
+		buf_release(&one);
+		buf_release(&other);
+	}
+	split("fleet:job:a:spec", KEY_SPEC, "a");
+	split("fleet:job:a:b", -1, "");
+	split("fleet:job:", -1, "");
+	split("fleet:dedup:a:b c", KEY_DEDUP, "a:b c");
+	split("fleet:run:r:jobs", KEY_RUN_JOBS, "r");
+	split("fleet:leases:x", -1, "");
+	split("fleetx:leases", -1, "");
+	split("other", -1, "");
+}
