@@ -23,8 +23,8 @@
  * to Redis and not answered; NAME.answered: the answer is read and nothing has been done about it. An error is a
  * connection that is shut at that place: the answer is lost, and the call is made again.
  *
- * POINT(NAME, name, who, actions, where it is). who: w worker, c command, r the runner of plugins. actions: k kill, s
- * stall, e error. */
+ * POINT(NAME, name, who, actions, where it is). who: w worker, c command, d the command's doctor, r the runner of
+ * plugins. actions: k kill, s stall, e error. */
 #define FAULT_MAP(SCRIPT, POINT)                                                                                       \
 	SCRIPT(admit, "wc", "a job's record, spec and guard")                                                          \
 	SCRIPT(answer, "wc", "which replies a job owes")                                                               \
@@ -35,6 +35,7 @@
 	SCRIPT(defer, "w", "a job whose task this worker does not know is passed on")                                  \
 	SCRIPT(detail, "w", "how a job ended, for those that joined it")                                               \
 	SCRIPT(due, "w", "the caretaker queues what is due")                                                           \
+	SCRIPT(examine, "d", "all that Redis holds of one job is read")                                                \
 	SCRIPT(expire, "w", "the caretaker ends what is past its deadline")                                            \
 	SCRIPT(handback, "w", "a stopping worker gives an attempt back")                                               \
 	SCRIPT(invited, "wc", "a confirmed invitation is noted in the outbox")                                         \
@@ -42,8 +43,11 @@
 	SCRIPT(leave, "w", "a worker is struck off")                                                                   \
 	SCRIPT(look, "w", "the caretaker looks at what is listed in settling")                                         \
 	SCRIPT(lose, "w", "the caretaker takes a job from a worker that is gone")                                      \
+	SCRIPT(mend, "d", "one job's indices and expiries are brought in line with its record")                        \
 	SCRIPT(owe, "w", "an invitation is owed before a message is acknowledged unclaimed, or is overdue")            \
 	SCRIPT(presence, "w", "a worker's sign of life")                                                               \
+	SCRIPT(raise, "d", "the fleet's counters are raised to what was counted")                                      \
+	SCRIPT(recount, "d", "a run's counters are set to what was counted")                                           \
 	SCRIPT(refuse, "w", "a task that nobody knows ends as failed")                                                 \
 	SCRIPT(register, "wc", "the guard goes: the registration is finished")                                         \
 	SCRIPT(renew, "w", "a lease is renewed")                                                                       \
@@ -57,6 +61,7 @@
 	SCRIPT(start, "w", "admit and claim in one")                                                                   \
 	SCRIPT(sweep, "w", "what is overdue is listed for the caretaker")                                              \
 	SCRIPT(told, "w", "all dependents have been told: the end is struck off settling")                             \
+	SCRIPT(unhold, "d", "a stale dedup key is removed")                                                            \
 	SCRIPT(watch, "wc", "a predecessor takes the child among its dependents, or says how it ended")                \
 	SCRIPT(plain, "wc", "any command that is no script")                                                           \
 	POINT(REDIS_CONNECTED, "redis.connected", "wc", "kse", "a session with Redis stands; nothing is sent yet")     \
