@@ -27,17 +27,19 @@ static void judge(const struct key *key, struct findings *into)
 			found(into, KIND_DEDUP_STALE, key->name, sign.data, "its tenure is there, and nobody holds it");
 	} else if (!*state) {
 		if (for_ever)
-			found(into, KIND_DEDUP_STALE, key->name, sign.data, "it is held by %s, of which there is no record",
-			      holder);
+			found(into, KIND_DEDUP_STALE, key->name, sign.data,
+			      "it is held by %s, of which there is no record", holder);
 	} else if (*store_text_at(key->record, 1)) {
 		if (for_ever && store_reply_nil(key->telling))
-			found(into, KIND_DEDUP_STALE, key->name, sign.data, "it is held by %s, which has ended (%s)", holder,
-			      state);
+			found(into, KIND_DEDUP_STALE, key->name, sign.data, "it is held by %s, which has ended (%s)",
+			      holder, state);
 	} else if (strcmp(store_text_at(key->record, 2), key->name) != 0) {
-		found(into, KIND_DEDUP_STALE, key->name, sign.data, "it is held by %s, which is not a job of that key", holder);
+		found(into, KIND_DEDUP_STALE, key->name, sign.data, "it is held by %s, which is not a job of that key",
+		      holder);
 	} else if (!for_ever || store_reply_int(key->tenure_goes) >= 0) {
 		found(into, KIND_DEDUP_EXPIRES, key->name, sign.data,
-		      "its holder %s is %s, and the key has an expiry: another job could begin beside it", holder, state);
+		      "its holder %s is %s, and the key has an expiry: another job could begin beside it", holder,
+		      state);
 	}
 }
 

@@ -198,7 +198,8 @@ int check_keys_held(struct doctor *doctor, const struct view *views, size_t coun
 	for (size_t i = 0; i < count; i++) {
 		const char *holder = store_reply_text(holders[i], NULL);
 		buf_reset(&sign);
-		buf_addf(&sign, "%lld %s", (long long)view_int(&views[i], VIEW_EPOCH), view_text(&views[i], VIEW_DEDUP));
+		buf_addf(&sign, "%lld %s", (long long)view_int(&views[i], VIEW_EPOCH),
+			 view_text(&views[i], VIEW_DEDUP));
 		if (r == 0 && holders[i] && strcmp(holder, views[i].id) != 0)
 			found(into, KIND_DEDUP_UNHELD, views[i].id, sign.data,
 			      "it is the job of the dedup key %s, which %s%s: another one would not join it",
