@@ -112,7 +112,7 @@ static void difference(const char *field, int64_t is, int64_t right, struct buf 
 static void judge(const char *run, const struct run_counts *is, const struct count *count, struct findings *into)
 {
 	CLEANUP(buf_release) struct buf sign = BUF_INIT, words = BUF_INIT;
-	struct run_counts right;
+	struct run_counts right = {0};
 
 	if (adds_up(is, count))
 		return;
@@ -133,7 +133,7 @@ static void judge(const char *run, const struct run_counts *is, const struct cou
 static int look_run(struct doctor *doctor, const char *run, struct findings *into, struct err *err)
 {
 	for (int i = 0; i < TRIES; i++) {
-		struct run_counts before, after;
+		struct run_counts before = {0}, after = {0};
 		struct count count = {0};
 		int r = run_counts_read(doctor->session, run, &before, err);
 		if (r == 0)

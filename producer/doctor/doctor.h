@@ -119,7 +119,7 @@ void doctor_release(struct doctor *doctor);
 #define doctor_ask(doctor, ret, ...)                                                                                   \
 	store_format((doctor)->session->store, doctor_answered, doctor_expect(doctor, ret), __VA_ARGS__)
 struct expect *doctor_expect(struct doctor *doctor, struct store_reply **ret);
-void doctor_answered(void *expect, const struct store_reply *reply);
+void doctor_answered(void *data, const struct store_reply *reply); /* `data` is what doctor_expect returned */
 int doctor_wait(struct doctor *doctor, struct err *err);
 /* One question; NULL where Redis is away, or the answer is an error. The caller frees. */
 #define doctor_one(doctor, err, ...)                                                                                   \
@@ -131,7 +131,7 @@ struct store_reply *doctor_checked(struct store_reply *reply, struct err *err);
 
 int survey_all(struct doctor *doctor, struct findings *into, struct err *err);
 int look_jobs(struct doctor *doctor, const struct ids *ids, struct findings *into, struct err *err);
-int look_dedup(struct doctor *doctor, const struct ids *keys, struct findings *into, struct err *err);
+int look_dedup(struct doctor *doctor, const struct ids *names, struct findings *into, struct err *err);
 int look_runs(struct doctor *doctor, const struct ids *runs, struct findings *into, struct err *err);
 int look_fleet(struct doctor *doctor, struct findings *into, struct err *err);
 int look_redis(struct doctor *doctor, struct findings *into, struct err *err);
@@ -199,7 +199,7 @@ bool view_member(const struct view *view);
 const struct store_reply *view_waiting(const struct view *view);
 
 /* The lease of that worker; of one that Redis does not know, the longest there is. */
-int64_t lease_of(const struct doctor *doctor, const char *worker);
+int64_t lease_of(const struct doctor *doctor, const char *name);
 /* Reads `count` jobs; each view is released by the caller. */
 int views_read(struct doctor *doctor, const char *const *ids, size_t count, struct view *ret, struct err *err);
 void view_release(struct view *view);
