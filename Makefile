@@ -92,7 +92,7 @@ missing_tool = $(if $(shell command -v $(1) 2>/dev/null),,$(1) (Debian package $
 missing_header = $(if $(shell printf '\043include <$(1)>\n' | $(CC) -E - >/dev/null 2>&1 || echo no),$(1) (Debian package $(2)))
 
 goals := $(or $(MAKECMDGOALS),all)
-without_libraries := deps demo test bench coverage lint layers format clean help uninstall fuzz ci
+without_libraries := deps demo test outage bench coverage lint layers format clean help uninstall fuzz ci
 ifneq ($(filter-out $(without_libraries),$(goals)),)
 missing := $(strip $(call missing_tool,$(CC),$(if $(is_clang),clang,gcc)) $(call missing_tool,$(PKG_CONFIG),pkg-config))
 ifeq ($(missing),)
@@ -103,7 +103,7 @@ $(error missing: $(subst $(rparen)$(space),$(rparen)$(comma)$(space),$(missing))
 endif
 library_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(modules)))
 library_libs := $(shell $(PKG_CONFIG) --libs $(modules))
-ifneq ($(filter unit integration test-programs run-tests,$(goals)),)
+ifneq ($(filter unit integration test-programs run-tests run-outage,$(goals)),)
 ifneq ($(shell $(PKG_CONFIG) --exists criterion 2>/dev/null || echo no),)
 $(error missing: criterion (Debian package libcriterion-dev); run `make deps`, which installs what is missing)
 endif
@@ -153,7 +153,7 @@ parallel = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(she
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo test run-tests unit integration clients model lint layers format fuzz run-fuzzers bench coverage install \
+.PHONY: all deps demo test outage run-outage run-tests unit integration clients model lint layers format fuzz run-fuzzers bench coverage install \
 	uninstall clean help ci FORCE
 
 all: $(static_library) $(shared_library) $(programs)
@@ -164,6 +164,7 @@ help:
 	'make deps       install what is missing from Debian packages (with apt-get)' \
 	'make demo       a pipeline on real data, on a private RabbitMQ and Redis; installs and builds what it needs' \
 	'make test       unit, integration and client tests, with sanitizers; installs and builds what it needs' \
+	'make outage     servers that die, networks that are cut, workers that are stopped or killed: some minutes' \
 	'make unit | integration | clients    one kind of test, on this build' \
 	'make model      the protocol, checked by spin; installs what it needs (docs/model.md)' \
 	'make lint       format, static analysis, layers, sizes, scripts; gcc and clang' \
@@ -192,6 +193,14 @@ test:
 
 run-tests: test-programs
 	@tests/run $(BUILD) unit integration clients
+
+# Servers that die, networks that are cut, workers that are stopped or killed; on the build with sanitizers as well.
+outage:
+	@scripts/deps build run test
+	@$(parallel) SANITIZER='$(TEST_SANITIZER)' run-outage
+
+run-outage: test-programs
+	@tests/run $(BUILD) outage
 
 unit: $(unit_tests) $(test_programs) $(test_plugins) $(filter %/flotilla-runner,$(programs))
 	@tests/run $(BUILD) unit

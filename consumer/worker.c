@@ -206,7 +206,8 @@ static int open_executor(struct worker *worker, struct err *err)
 					     .keep_failed_dirs_ms = o->keep_dirs_ms * 7,
 					     .amqp_url = o->amqp_url,
 					     .redis_url = o->redis_url,
-					     .prefix = o->prefix};
+					     .prefix = o->prefix,
+					     .worker_key = worker->undertaker.key};
 	struct buf tasks = BUF_INIT;
 
 	if (executor_open(worker->loop, &options, &worker->executor, err) < 0)
@@ -319,6 +320,7 @@ int worker_run(const struct worker_options *options)
 	snprintf(worker->lease_text, sizeof worker->lease_text, "%" PRId64, options->lease_ms);
 	snprintf(worker->version, sizeof worker->version, "%s", FLOTILLA_VERSION);
 	signal(SIGPIPE, SIG_IGN);
+	undertaker_start(&worker->undertaker); /* before there are threads */
 	uv_loop_init(&loop);
 	worker->loop = &loop;
 	if (split_priorities(worker, &err) < 0 || open_executor(worker, &err) < 0 || open_services(worker, &err) < 0) {

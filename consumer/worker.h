@@ -10,6 +10,7 @@
  *   presence.c   the worker's record, and whether others are idle while jobs are held here
  *   caretaker.c  what dead processes left undone
  *   drain.c      SIGTERM
+ *   undertaker.c kills what jobs left running when the worker is killed
  */
 #ifndef FLOTILLA_CONSUMER_WORKER_H
 #define FLOTILLA_CONSUMER_WORKER_H
@@ -24,6 +25,7 @@
 #include "fleet/fleet.h"
 #include "job/job.h"
 #include "store/store.h"
+#include "undertaker.h"
 
 #define WORKER_LEVELS 16
 #define WORKER_TOKEN 33
@@ -114,6 +116,7 @@ struct worker {
 	struct job_limits limits;
 	const char *priority_names[WORKER_LEVELS];
 	uv_loop_t *loop;
+	struct undertaker undertaker;
 	struct store *store;
 	struct publisher *publisher;
 	struct fleet *fleet;

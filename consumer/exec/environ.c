@@ -88,6 +88,9 @@ char **environ_for(const struct executor *executor, const struct handler *handle
 		set(&list, OURS "RUN", job->run ? job->run : "");
 		set(&list, OURS "JOB_DIR", dir);
 	}
+	/* after the job's own: it is what finds them when the worker is killed (undertaker.h) */
+	if (executor->worker_key[0])
+		set(&list, OURS "WORKER", executor->worker_key);
 	if (handler->services) {
 		set(&list, OURS "AMQP_URL", executor->amqp_url);
 		set(&list, OURS "REDIS_URL", executor->redis_url);

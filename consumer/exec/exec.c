@@ -77,6 +77,7 @@ static void executor_free(struct executor *executor)
 	free(executor->amqp_url);
 	free(executor->redis_url);
 	free(executor->prefix);
+	free(executor->worker_key);
 	free(executor->tasks);
 	free(executor);
 }
@@ -112,6 +113,7 @@ static int fill(struct executor *executor, const struct exec_options *options, s
 	executor->amqp_url = copy_text(options->amqp_url);
 	executor->redis_url = copy_text(options->redis_url);
 	executor->prefix = copy_text(options->prefix);
+	executor->worker_key = copy_text(options->worker_key);
 	executor->allow_exec = options->allow_exec;
 	executor->keep_dirs_ms = options->keep_dirs_ms;
 	executor->keep_failed_dirs_ms = options->keep_failed_dirs_ms;

@@ -26,6 +26,7 @@ struct exec_options {
 	int64_t keep_failed_dirs_ms; /* of the others */
 	/* for handlers with `services: true` */
 	const char *amqp_url, *redis_url, *prefix;
+	const char *worker_key; /* FLOTILLA_WORKER in the environment of all that is started; NULL: none */
 };
 
 /* How an attempt went. Borrowed for the call. */

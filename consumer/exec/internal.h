@@ -67,7 +67,7 @@ struct executor {
 	char *work_dir; /* absolute */
 	char *pool;
 	char *cwd; /* the worker's own directory */
-	char *amqp_url, *redis_url, *prefix;
+	char *amqp_url, *redis_url, *prefix, *worker_key;
 	char **base_env; /* the worker's environment without FLOTILLA_*; NULL-terminated */
 	bool allow_exec;
 	int64_t keep_dirs_ms, keep_failed_dirs_ms;

@@ -114,7 +114,7 @@ def test_environment(fleet, worker):
     fleet.wait_all("etx")
     seen = variables(read(fleet, "e", "env"))
     assert seen["COLOUR"] == "red $HOME" and seen["SECRET_OF_HOST"] == "seen"
-    names = {"FLOTILLA_ID", "FLOTILLA_TASK", "FLOTILLA_ATTEMPT", "FLOTILLA_RUN", "FLOTILLA_JOB_DIR"}
+    names = {"FLOTILLA_ID", "FLOTILLA_TASK", "FLOTILLA_ATTEMPT", "FLOTILLA_RUN", "FLOTILLA_JOB_DIR", "FLOTILLA_WORKER"}
     assert {n for n in seen if n.startswith("FLOTILLA")} == names
     assert (seen["FLOTILLA_ID"], seen["FLOTILLA_TASK"], seen["FLOTILLA_ATTEMPT"], seen["FLOTILLA_RUN"]) == ("e", "env", "1", "r1")
     assert os.path.samefile(seen["FLOTILLA_JOB_DIR"], fleet.job("e")["dir"])

@@ -1,63 +1,13 @@
 """What becomes of jobs when workers, RabbitMQ or Redis stop, die or stand still."""
 import collections
-import os
-import shutil
 import signal
-import subprocess
-import tempfile
 import time
 
 import pytest
 
-from fleet import ROOT, Fleet, Worker, until
-
-# Its first attempt writes its process down and waits for `go`, then says so; the second one ends at once.
-TWICE = """
-if [ "$FLOTILLA_ATTEMPT" = 1 ]; then
-	echo $$ > {dir}/{id}.pid.new && mv {dir}/{id}.pid.new {dir}/{id}.pid
-	while [ ! -e {dir}/{id}.go ]; do sleep 0.05; done
-	echo '"first"' > result
-else
-	echo '"second"' > result
-fi
-"""
-
-
-def twice(fleet, id, **more):
-    fleet.publish({"task": "exec", "id": id, "argv": ["sh", "-c", TWICE.format(dir=fleet.dir, id=id)], **more})
-
-
-def pid_of_first(fleet, id):
-    path = os.path.join(fleet.dir, id + ".pid")
-    until(lambda: os.path.exists(path), 20, "the first attempt of " + id)
-    with open(path, encoding="utf-8") as file:
-        return int(file.read())
-
-
-def alive(pid):
-    try:
-        with open("/proc/%d/stat" % pid, encoding="utf-8") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
-def gone(pid, seconds=10):
-    until(lambda: not alive(pid), seconds, "process %d is gone" % pid)
-
-
-def logged(fleet, id, work="true", **more):
-    """A job that writes down when it starts and ends."""
-    script = "echo start $FLOTILLA_ID >> {log}; {work}; echo end $FLOTILLA_ID >> {log}".format(log=fleet.dir + "/log", work=work)
-    return {"task": "exec", "id": id, "argv": ["sh", "-c", script], **more}
-
-
-def each_ran_once(fleet, ids):
-    with open(fleet.dir + "/log", encoding="utf-8") as file:
-        counts = collections.Counter(file.read().splitlines())
-    wrong = {id: (counts["start " + id], counts["end " + id]) for id in ids if (counts["start " + id], counts["end " + id]) != (1, 1)}
-    assert not wrong, "started and ended so often: %s\n%s" % (wrong, {id: fleet.job(id) for id in list(wrong)[:3]})
-    assert len(counts) == 2 * len(ids)
+from fleet import Worker, until
+from jobs import alive, each_ran_once, gone, logged, pid_of_first, twice
+from servers import Servers
 
 
 # --- two with one name
@@ -255,27 +205,12 @@ def test_a_queue_deleted_under_its_consumer(fleet):
 
 # --- servers of its own, to be killed
 
-def services(directory, *words):
-    subprocess.run([os.path.join(ROOT, "scripts", "services"), *words, "--dir", directory], check=True, timeout=120,
-                   stdout=subprocess.DEVNULL)
-
-
 @pytest.fixture
-def own_fleet(monkeypatch):
-    directory = tempfile.mkdtemp(prefix="flotilla-own.")
-    services(directory, "up")
-    try:
-        with open(directory + "/env", encoding="utf-8") as file:
-            for line in file:
-                name, value = line.strip().split("=", 1)
-                monkeypatch.setenv(name, value.strip("'"))
-        fleet = Fleet()
-        fleet.servers = directory
+def own_fleet():
+    with Servers() as servers:
+        fleet = servers.fleet()
         yield fleet
         fleet.close()
-    finally:
-        services(directory, "down")
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def kill_while_jobs_run(fleet, server, name):
@@ -285,9 +220,9 @@ def kill_while_jobs_run(fleet, server, name):
     for number, id in enumerate(ids):
         fleet.publish(logged(fleet, id, "sleep 0.05", after=[ids[number - 75]] if number >= 75 else []))
     until(lambda: int(fleet.redis.hget(fleet.key("stats"), "succeeded") or 0) > ended + 30, 30, "some have ended")
-    services(fleet.servers, "kill", server)
+    fleet.servers.kill(server)
     began = time.monotonic()
-    services(fleet.servers, "start", server)
+    fleet.servers.start(server)
     if server == "rabbitmq":
         fleet.connect()
     for number in range(150, 170):

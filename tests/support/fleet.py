@@ -31,13 +31,14 @@ def until(condition, seconds=20, what="the condition"):
 
 
 class Worker:
-    def __init__(self, fleet, options, env=None):
+    def __init__(self, fleet, options, env=None, wrapper=()):
         self.log_path = os.path.join(fleet.dir, "worker-%d.log" % len(fleet.workers))
         self.name = "w%d-%s" % (len(fleet.workers), uuid.uuid4().hex[:6])
         self.log_file = open(self.log_path, "wb")
-        command = [os.path.join(BUILD, "bin", "flotillad"), "--prefix", fleet.prefix, "--redis", fleet.redis_url, "--name", self.name,
+        command = [*wrapper, os.path.join(BUILD, "bin", "flotillad"), "--prefix", fleet.prefix, "--redis", fleet.redis_url, "--name", self.name,
                    "--work-dir", os.path.join(fleet.dir, "work")] + [str(o) for o in options]
-        self.process = subprocess.Popen(command, stderr=self.log_file, stdout=self.log_file, env={**os.environ, **(env or {})},
+        self.process = subprocess.Popen(command, stderr=self.log_file, stdout=self.log_file,
+                                        env={**os.environ, "FLOTILLA_AMQP_URL": fleet.amqp_url, **(env or {})},
                                         cwd=fleet.dir)
         self.fleet = fleet
 
@@ -64,9 +65,10 @@ class Worker:
 
 
 class Fleet:
-    def __init__(self, prefix=None, redis_url=None):
+    def __init__(self, prefix=None, redis_url=None, amqp_url=None):
         self.prefix = prefix or "t" + uuid.uuid4().hex[:12]
         self.redis_url = redis_url or os.environ["FLOTILLA_REDIS_URL"]
+        self.amqp_url = amqp_url or os.environ["FLOTILLA_AMQP_URL"]
         self.dir = tempfile.mkdtemp(prefix="flotilla-test.")
         self.redis = redis.Redis.from_url(self.redis_url, decode_responses=True)
         self.raw_redis = redis.Redis.from_url(self.redis_url)
@@ -75,7 +77,7 @@ class Fleet:
         self.connect()
 
     def connect(self):
-        self.connection = pika.BlockingConnection(pika.URLParameters(os.environ["FLOTILLA_AMQP_URL"]))
+        self.connection = pika.BlockingConnection(pika.URLParameters(self.amqp_url))
         self.channel = self.connection.channel()
         self.channel.confirm_delivery()
         return self.channel
@@ -85,14 +87,15 @@ class Fleet:
 
     # --- workers and commands
 
-    def worker(self, *options, env=None):
-        worker = Worker(self, options, env)
+    def worker(self, *options, env=None, wrapper=()):
+        worker = Worker(self, options, env, wrapper)
         self.workers.append(worker)
         return worker.ready()
 
     def command(self, *args, check=None, stdin=None, timeout=60):
         done = subprocess.run([os.path.join(BUILD, "bin", "flotilla"), args[0], "--prefix", self.prefix, "--redis", self.redis_url, *map(str, args[1:])],
-                              capture_output=True, text=True, timeout=timeout, input=stdin, cwd=self.dir)
+                              capture_output=True, text=True, timeout=timeout, input=stdin, cwd=self.dir,
+                              env={**os.environ, "FLOTILLA_AMQP_URL": self.amqp_url})
         if check is not None:
             assert done.returncode == check, (args, done.returncode, done.stdout, done.stderr)
         return done
