@@ -20,6 +20,69 @@ static struct log_job about(const struct item *item)
 	return (struct log_job){item->id, item->job.run, item->attempt_no};
 }
 
+/* Some answers come behind the item's back: it is found again by its token. */
+struct asked {
+	struct worker *worker;
+	char token[WORKER_TOKEN];
+};
+
+static struct asked *ask(const struct item *item)
+{
+	struct asked *asked = xmalloc(sizeof *asked);
+
+	asked->worker = item->worker;
+	memcpy(asked->token, item->token, WORKER_TOKEN);
+	return asked;
+}
+
+/* Frees; NULL where the item is gone. */
+static struct item *asked_of(struct asked *asked)
+{
+	struct item *item;
+
+	DL_FOREACH(asked->worker->running, item)
+	if (strcmp(item->token, asked->token) == 0)
+		break;
+	free(asked);
+	return item;
+}
+
+/* --- report --- */
+
+static void on_reported(void *data, const struct store_reply *reply);
+
+static void send_news(struct item *item)
+{
+	struct item_news *news = &item->news;
+	const struct store_arg args[] = {STORE_TEXT(item->token), STORE_TEXT(news->dir ? item->dir : ""),
+					 STORE_TEXT(news->progress ? news->progress : ""),
+					 STORE_BYTES(news->tail ? news->tail : "", news->tail_len)};
+
+	item->reporting = true;
+	store_script(item->worker->store, "report", item->id, item->job.run, args, 4, on_reported, ask(item));
+	item_forget_news(item);
+}
+
+static bool has_news(const struct item *item) { return item->news.dir || item->news.progress || item->news.tail; }
+
+/* One report at a time: while Redis does not answer only the last news is kept, however much there is. */
+static void report(struct item *item)
+{
+	if (has_news(item) && !item->reporting && item->state == ITEM_RUNNING)
+		send_news(item);
+}
+
+static void on_reported(void *data, const struct store_reply *reply)
+{
+	struct item *item = asked_of(data);
+
+	(void)reply;
+	if (!item)
+		return;
+	item->reporting = false;
+	report(item);
+}
+
 /* --- settle --- */
 
 static void on_settled(void *data, const struct store_reply *reply)
@@ -85,6 +148,8 @@ static void settle(struct item *item, const struct outcome *outcome)
 		STORE_TEXT(delay),
 		STORE_TEXT(item->dir ? item->dir : ""),
 	};
+	if (item->news.progress)
+		send_news(item); /* what it said last is kept, and goes before its end */
 	item->state = ITEM_SETTLING;
 	free_slot(item);
 	store_script(item->worker->store, "settle", item->id, item->job.run, args, sizeof args / sizeof *args,
@@ -99,13 +164,6 @@ void attempt_settle_refused(struct item *item, enum job_reason reason, const cha
 
 /* --- what the executor says --- */
 
-static void report(struct item *item, const char *dir, const char *progress, const char *tail, size_t len)
-{
-	const struct store_arg args[] = {STORE_TEXT(item->token), STORE_TEXT(dir), STORE_TEXT(progress),
-					 STORE_BYTES(tail, len)};
-	store_script(item->worker->store, "report", item->id, item->job.run, args, 4, NULL, NULL);
-}
-
 static void on_started(void *data, const char *dir)
 {
 	struct item *item = data;
@@ -114,8 +172,24 @@ static void on_started(void *data, const char *dir)
 	item->dir = xstrdup(dir);
 }
 
-static void on_output(void *data, const char *tail, size_t len) { report(data, "", "", tail, len); }
-static void on_progress(void *data, const char *text) { report(data, "", text, "", 0); }
+static void on_output(void *data, const char *tail, size_t len)
+{
+	struct item *item = data;
+
+	free(item->news.tail);
+	item->news.tail = xmemdup0(tail, len);
+	item->news.tail_len = len;
+	report(item);
+}
+
+static void on_progress(void *data, const char *text)
+{
+	struct item *item = data;
+
+	free(item->news.progress);
+	item->news.progress = xstrdup(text);
+	report(item);
+}
 
 /* A drained worker's job was handed back, a lost one belongs to somebody else: nothing is settled. */
 static void forget(struct item *item)
@@ -199,8 +273,10 @@ static void start_exec(struct item *item, const char *results, const char *missi
 	if (!attempt)
 		return; /* it has ended, and the item may be gone */
 	item->attempt = attempt;
-	if (item->dir)
-		report(item, item->dir, "", "", 0);
+	if (item->dir) {
+		item->news.dir = true;
+		report(item);
+	}
 	if (item->stopped)
 		exec_stop(attempt, EXEC_STOP_CANCEL);
 }
@@ -274,28 +350,14 @@ void attempt_cancel(struct worker *worker, const char *id)
 		stop_for_cancel(item);
 }
 
-/* A renewal is answered behind the item's back: it is found again by its token. */
-struct renewal {
-	struct worker *worker;
-	char token[WORKER_TOKEN];
-};
-
-static struct item *find(struct worker *worker, const char *token)
-{
-	struct item *item;
-	DL_FOREACH(worker->running, item)
-	if (strcmp(item->token, token) == 0)
-		return item;
-	return NULL;
-}
-
 static void on_renewed(void *data, const struct store_reply *reply)
 {
-	struct renewal *renewal = data;
-	struct item *item = find(renewal->worker, renewal->token);
+	struct item *item = asked_of(data);
 
-	free(renewal);
-	if (!item || item->state != ITEM_RUNNING)
+	if (!item)
+		return;
+	item->renewing = false;
+	if (item->state != ITEM_RUNNING)
 		return;
 	if (strcmp(store_text_at(reply, 0), "stale") == 0) {
 		struct log_job job = about(item);
@@ -314,14 +376,12 @@ void attempt_renew_all(struct worker *worker)
 
 	DL_FOREACH(worker->running, item)
 	{
-		struct renewal *renewal;
 		const struct store_arg args[] = {STORE_TEXT(item->token), STORE_TEXT(worker->lease_text)};
-		if (item->state != ITEM_RUNNING || item->lost)
+		/* one that is unanswered is sent again by itself when Redis is back */
+		if (item->state != ITEM_RUNNING || item->lost || item->renewing)
 			continue;
-		renewal = xmalloc(sizeof *renewal);
-		renewal->worker = worker;
-		memcpy(renewal->token, item->token, WORKER_TOKEN);
-		store_script(worker->store, "renew", item->id, item->job.run, args, 2, on_renewed, renewal);
+		item->renewing = true;
+		store_script(worker->store, "renew", item->id, item->job.run, args, 2, on_renewed, ask(item));
 	}
 }
 

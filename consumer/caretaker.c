@@ -2,8 +2,8 @@
  * it up when it cannot do all of it.
  *
  * A running job is taken from its worker (lose) only where lease and token are the same at two looks at least half a
- * lease apart, by this process' monotonic clock, in one session with Redis that is at least a lease old: a Redis that
- * paused or restarted takes nothing from workers that live. */
+ * lease apart, by this process' monotonic clock, in one session with Redis that is at least a lease old, and the time
+ * in which the others find Redis again: a Redis that paused or restarted takes nothing from workers that live. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,8 @@
 #define SWEEP_MS 100
 #define ROLE_MAX_MS 4000 /* how long the role is held without a sign of life; less where leases are short */
 #define SWEEP_LIMIT "1000"
-#define FLOWS_MAX 5000      /* with more under way it is for others to sweep */
+#define FLOWS_MAX 5000 /* with more under way it is for others to sweep */
+#define RETURN_MS 3000 /* in which a worker that lost Redis has found it again: see backoff in the store's session */
 #define QUEUE_BUSY_MS 10000 /* an invitation is left alone for so long where its queue has messages ready */
 
 /* A lease as it was first seen. */
@@ -96,6 +97,21 @@ static void on_depth(void *data, int64_t messages, int64_t consumers)
 	overdue_free(o);
 }
 
+/* While Redis is full, new messages wait here unadmitted and fill what the broker sends ahead; invitations lie behind
+ * them. An entry of the outbox says as much as an invitation: what has a slot free here is begun without one. */
+static bool take_without_message(struct worker *worker, const struct overdue *o)
+{
+	if (!store_full(worker->store) || worker->draining || strcmp(o->pool, worker->options.pool) != 0 ||
+	    schedule_held(worker) >= schedule_free_slots(worker))
+		return false;
+	for (size_t i = 0; i < worker->level_count; i++)
+		if (strcmp(worker->levels[i].name, o->priority) == 0) {
+			schedule_hold(item_new(worker, i, worker->intake.generation, 0, o->id));
+			return true;
+		}
+	return false;
+}
+
 static void on_overdue(void *data, const struct store_reply *reply)
 {
 	struct overdue *o = data;
@@ -109,6 +125,10 @@ static void on_overdue(void *data, const struct store_reply *reply)
 	o->pool = xstrdup(store_text_at(reply, 1));
 	o->priority = xstrdup(store_text_at(reply, 2));
 	o->task = xstrdup(store_text_at(reply, 3));
+	if (take_without_message(worker, o)) {
+		overdue_free(o);
+		return;
+	}
 	topology_queue(queue, worker->options.prefix, o->pool, o->priority);
 	publisher_depth(worker->publisher, queue, on_depth, o);
 }
@@ -225,7 +245,7 @@ static void sweep_leases(struct caretaker *c, const struct store_reply *leases, 
 
 	for (size_t i = 0; i + 1 < store_reply_count(leases); i += 2)
 		look_at(c, store_text_at(leases, i), store_text_at(leases, i + 1), now);
-	if (store_session_ms(c->worker->store) < lease)
+	if (store_session_ms(c->worker->store) < lease + RETURN_MS)
 		return;
 	HASH_ITER(hh, c->seen, seen, next)
 	{

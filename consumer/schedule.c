@@ -23,6 +23,13 @@ struct item *item_new(struct worker *worker, size_t level, uint64_t generation, 
 	return item;
 }
 
+void item_forget_news(struct item *item)
+{
+	free(item->news.progress);
+	free(item->news.tail);
+	item->news = (struct item_news){.dir = false};
+}
+
 void item_free(struct item *item)
 {
 	item->worker->items--;
@@ -31,6 +38,7 @@ void item_free(struct item *item)
 		job_release(&item->job);
 	free(item->id);
 	free(item->dir);
+	item_forget_news(item);
 	free(item);
 }
 

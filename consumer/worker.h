@@ -39,6 +39,13 @@ struct worker_options {
 
 struct worker;
 
+/* What an attempt said and Redis was not told yet. */
+struct item_news {
+	bool dir;
+	char *progress, *tail;
+	size_t tail_len;
+};
+
 /* A job here: brought by a delivery, held, claimed, running, settled. */
 enum item_state { ITEM_ADMITTING, ITEM_HELD, ITEM_CLAIMING, ITEM_RUNNING, ITEM_SETTLING };
 
@@ -60,7 +67,9 @@ struct item {
 	char number[24];
 	int64_t attempt_no, failures;
 	bool slot, stopped, lost, handing; /* handing: it is killed, to be handed back */
+	bool renewing, reporting;          /* a call about it is unanswered */
 	char *dir;
+	struct item_news news;
 	struct attempt *attempt;
 };
 
@@ -75,8 +84,10 @@ struct level {
 	uint16_t prefetch;
 	char tag[40], old_tag[40]; /* old: being cancelled */
 	int64_t asked_at;          /* an answer of the broker is awaited since; 0: none */
-	uint64_t delivered, seen;  /* how many ever, and at the last look (watch.c) */
-	unsigned dry;              /* looks in a row at which it should have been given something */
+	int64_t muted_until;       /* its queue is left alone: intake.c */
+	unsigned mute_tries;
+	uint64_t delivered, seen; /* how many ever, and at the last look (watch.c) */
+	unsigned dry;             /* looks in a row at which it should have been given something */
 };
 
 /* acks.c: deliveries of the present channel by tag; tags are handed out in order, so a ring serves. */
@@ -105,7 +116,7 @@ struct intake {
 	struct acks acks;
 	struct late_ack *late, *late_last;
 	int64_t started; /* jobs begun since the last look, for the prefetch */
-	int64_t looked_at, watched_at, again_at;
+	int64_t looked_at, watched_at, again_at, idle_until;
 	bool again;  /* a new session is wanted */
 	double rate; /* jobs begun a second */
 	unsigned tags;
@@ -151,6 +162,7 @@ struct worker {
 
 /* connect.c: ends in intake_adopt or intake_lost */
 void intake_connect(struct worker *worker);
+int intake_heartbeat_s(const struct worker_options *options);
 
 /* intake.c */
 void intake_adopt(struct worker *worker, struct broker *broker);
@@ -161,11 +173,19 @@ void intake_close(struct worker *worker);
 void intake_lost(struct worker *worker, const struct err *err);
 /* Begins a new session, so that what is unacknowledged comes again; not more often than every ten seconds. */
 void intake_again(struct worker *worker, const char *why);
+/* A new session at once, without a word: nothing is wrong. */
+void intake_replace(struct worker *worker);
 void intake_read_more(struct worker *worker);
 bool intake_consuming(const struct worker *worker);
 
 /* watch.c: every 100 ms; whether the broker still knows this worker's consumers */
 void watch_tick(struct worker *worker);
+/* A session has begun, or a message came by it. */
+void watch_delivered(struct worker *worker);
+/* Tells the other workers of the pool that a queue was deleted. They hear WATCH_AGAIN and the pool on their channels.
+ */
+void watch_tell(struct worker *worker);
+#define WATCH_AGAIN "again\x1f"
 
 /* acks.c */
 void acks_reset(struct acks *acks, uint64_t generation);
@@ -195,6 +215,7 @@ void reject(struct worker *worker, const struct broker_event *event, const char 
 /* schedule.c */
 struct item *item_new(struct worker *worker, size_t level, uint64_t generation, uint64_t tag, const char *id);
 void item_free(struct item *item);
+void item_forget_news(struct item *item);
 void schedule_hold(struct item *item);
 void schedule_unhold(struct item *item);
 void schedule_run(struct worker *worker);

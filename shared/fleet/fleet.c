@@ -38,7 +38,8 @@ static void on_invited(void *data, enum publish_outcome outcome)
 	struct invitation *invitation = data;
 	struct fleet *fleet = invitation->fleet;
 
-	if (outcome != PUBLISH_CONFIRMED) {
+	/* in a Redis that is full it may lie behind messages that nobody can admit: the caretaker is to look soon */
+	if (outcome != PUBLISH_CONFIRMED || store_full(fleet->store)) {
 		on_noted(invitation, NULL);
 		return;
 	}

@@ -78,12 +78,20 @@ static bool begins(const char *text, const char *with) { return strncmp(text, wi
 
 static bool passes(const char *error)
 {
-	static const char *const words[] = {"LOADING",    "BUSY ",       "READONLY", "MISCONF", "MASTERDOWN",
-					    "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "OOM"};
+	return begins(error, "TRYAGAIN") || begins(error, "OOM") || strstr(error, "OOM command not allowed") ||
+	       strstr(error, "NOSCRIPT");
+}
+
+/* It answers, and does nothing for us: as good as away. A new session may also find another server at the address, the
+ * one that is the primary now. */
+static bool away(const char *error)
+{
+	static const char *const words[] = {"LOADING",    "BUSY ",      "READONLY",   "MISCONF",
+					    "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN"};
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (begins(error, words[i]))
 			return true;
-	return strstr(error, "OOM command not allowed") || strstr(error, "NOSCRIPT");
+	return false;
 }
 
 static void reload(struct store_call *call)
@@ -149,13 +157,18 @@ static void on_reply(redisAsyncContext *redis, void *raw, void *data)
 	struct store *store = call->store;
 	const struct store_reply *reply = raw;
 	const char *error = store_reply_error(reply);
+	struct store_link *link = redis->ev.data;
 
-	(void)redis;
 	if (!raw)
 		return; /* the connection is gone: store_calls_unsend has it, or the store is closing */
 	if (fault_strikes(call, redis, true))
 		return;
-	store->last_reply = clock_mono_ms();
+	link->unanswered--;
+	link->last_reply = clock_mono_ms();
+	if (error && away(error)) {
+		store_link_lost(store, error);
+		return;
+	}
 	if (!error || !passes(error)) {
 		/* what was refused before, or could be, is taken; other answers say nothing of a full Redis */
 		if (call->not_before || (call->script && call->script->needs_memory))
@@ -198,6 +211,8 @@ static void send_call(struct store_call *call)
 	call->sent = true;
 	call->store->unsent--;
 	link = call->store->links[link_of(call)];
+	if (link->unanswered++ == 0)
+		link->last_reply = clock_mono_ms();
 	redisAsyncFormattedCommand(link->redis, on_reply, call, out->data, out->len);
 	(void)fault_strikes(call, link->redis, false);
 	if (out->cap > keep)

@@ -51,6 +51,8 @@ struct store_link {
 	uv_prepare_t *flush; /* writes of one turn leave together */
 	int events, handles;
 	bool dirty, writing, released;
+	size_t unanswered;  /* calls of the session's */
+	int64_t last_reply; /* monotonic ms; or since when there has been something to answer */
 	redisConnectCallback *connected;
 	bool failing; /* within the callback of a connection that failed: hiredis frees its context behind it */
 };
@@ -67,7 +69,7 @@ struct store {
 	uv_timer_t *timer;
 	bool connected, up, told_down, durable, full, closing, refused;
 	unsigned tries;
-	int64_t up_since, last_reply, next_try, connecting_since;
+	int64_t up_since, next_try, connecting_since, ticked;
 	size_t setup_left;
 	struct err why;
 	struct store_script_info scripts[STORE_SCRIPT_MAX];

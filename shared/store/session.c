@@ -1,6 +1,7 @@
-/* The session: connect, log in, check the schema, load the scripts, then send what waits. When it is lost, everything
- * that is unanswered waits for the next one. A timer of 100 ms is its only clock: it connects again when that is due,
- * sends what was refused for a while, and ends a connection that has stopped answering. */
+/* The session: connect, log in, check the schema and that it takes writes, load the scripts, then send what waits. When
+ * it is lost, everything that is unanswered waits for the next one. A timer of 100 ms is its only clock: it connects
+ * again when that is due, sends what was refused for a while, and ends the session when one of its connections has
+ * stopped answering: before a lease of the default length is over that began with its last answer. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,9 @@
 #include "store/internal.h"
 
 #define TICK_MS 100
-#define CONNECT_MS 5000
-#define SILENCE_MS 10000 /* with calls unanswered */
+#define CONNECT_MS 3000
+#define SILENCE_MS 4000 /* of a connection with calls unanswered */
+#define STOOD_MS 500    /* a tick that is so late was not run: this process stood still, and heard nothing */
 #define SCHEMA "1"
 
 static void tell(struct store *store, bool up)
@@ -74,7 +76,7 @@ static void ready(struct store *store)
 	}
 	store->up = true;
 	store->tries = 0;
-	store->up_since = store->last_reply = clock_mono_ms();
+	store->up_since = clock_mono_ms();
 	tell(store, true);
 	store_calls_send(store);
 }
@@ -207,6 +209,8 @@ static void set_up(struct store *store, struct store_link *link)
 	ASK(store, link, on_appendfsync, store, STORE_TEXT("CONFIG"), STORE_TEXT("GET"), STORE_TEXT("append*"));
 	store_key(&key, store->prefix, KEY_SCHEMA, NULL, NULL);
 	ASK(store, link, on_schema, store, STORE_TEXT("GET"), STORE_TEXT(key.data));
+	/* it changes nothing, and is refused where writes are (but not for want of memory) */
+	ASK(store, link, on_setup, store, STORE_TEXT("PERSIST"), STORE_TEXT(key.data));
 	buf_release(&key);
 	for (size_t i = 0; i < store->script_count; i++) {
 		const struct lua_script *script = store->scripts[i].script;
@@ -248,6 +252,20 @@ static void connect_now(struct store *store)
 	}
 }
 
+static bool silent(const struct store *store, int64_t now)
+{
+	int64_t late = now - store->ticked - TICK_MS;
+
+	for (size_t i = 0; i < store->link_count; i++) {
+		struct store_link *link = store->links[i];
+		if (late > STOOD_MS)
+			link->last_reply += late;
+		if (link->unanswered > 0 && now - link->last_reply > SILENCE_MS)
+			return true;
+	}
+	return false;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct store *store = timer->data;
@@ -259,13 +277,12 @@ static void on_tick(uv_timer_t *timer)
 	} else if (!store->up) {
 		if (now - store->connecting_since > CONNECT_MS)
 			store_link_lost(store, "no answer while connecting");
-	} else if (store->pending > store->unsent && now - store->last_reply > SILENCE_MS) {
+	} else if (silent(store, now)) {
 		store_link_lost(store, "it has stopped answering");
 	} else {
-		if (store->pending == 0)
-			store->last_reply = now;
 		store_calls_send(store);
 	}
+	store->ticked = now;
 }
 
 int store_open(uv_loop_t *loop, const struct store_options *options, struct store **ret, struct err *err)
