@@ -25,11 +25,11 @@ static int declare(struct connecting *c)
 	return 0;
 }
 
-/* A worker that stands still keeps the messages that were sent to it until the broker misses two heartbeats: not much
- * longer than the leases of its jobs. */
-static int heartbeat_s(const struct worker_options *o)
+/* A worker that stands still keeps the messages that were sent to it until the broker misses two heartbeats, and as
+ * long it takes a worker to see that a network was cut: less than a lease. */
+int intake_heartbeat_s(const struct worker_options *o)
 {
-	int64_t s = o->lease_ms / 2000;
+	int64_t s = o->lease_ms / 3000;
 	return s < 1 ? 1 : s > 10 ? 10 : (int)s;
 }
 
@@ -37,7 +37,8 @@ static void connect_work(uv_work_t *work)
 {
 	struct connecting *c = work->data;
 	const struct worker_options *o = &c->worker->options;
-	const struct broker_options options = {.url = o->amqp_url, .name = o->name, .heartbeat_s = heartbeat_s(o)};
+	const struct broker_options options = {
+		.url = o->amqp_url, .name = o->name, .heartbeat_s = intake_heartbeat_s(o)};
 
 	c->result = broker_open(&options, &c->broker, &c->err);
 	if (c->result < 0)

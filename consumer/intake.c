@@ -4,6 +4,7 @@
  *
  * Each level has a consumer of its own. Its prefetch follows the rate at which jobs begin here (a fifth of a second's
  * worth beyond the slots), so that short jobs are fetched far ahead and long ones hardly. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,25 @@
 #define FRAMES_A_TURN 2000
 #define AHEAD_S 0.2
 #define PREFETCH_MAX 2000
+#define MUTED_MIN_MS 20000
+#define MUTED_MAX_MS 300000
 
 /* --- consuming --- */
+
+/* A queue that does not answer to basic.consume (RabbitMQ 3.10 can leave one so when it is killed) holds up its whole
+ * channel, and so all levels: it is left alone for a while, so that the others are served. */
+static bool muted(const struct level *level) { return clock_mono_ms() < level->muted_until; }
+
+static void mute(struct level *level)
+{
+	int64_t ms = backoff_ms(MUTED_MIN_MS, MUTED_MAX_MS, level->mute_tries++);
+
+	level->muted_until = clock_mono_ms() + ms;
+	log_error(
+		"the queue %s does not answer to basic.consume: doing without it for %" PRId64
+		" s; if it stays so, the broker has it broken: delete it, jobs that the fleet knows are invited again",
+		level->queue, ms / 1000);
+}
 
 static void consume(struct worker *worker, struct level *level, uint16_t prefetch)
 {
@@ -64,9 +82,9 @@ bool intake_consuming(const struct worker *worker)
 	if (!worker->intake.broker)
 		return false;
 	for (size_t i = 0; i < worker->level_count; i++)
-		if (worker->levels[i].consume != CONSUME_ON)
+		if (worker->levels[i].consume != CONSUME_ON && !muted(&worker->levels[i]))
 			return worker->yielding;
-	return true;
+	return !worker->intake.down_since;
 }
 
 static uint16_t wanted_prefetch(const struct worker *worker)
@@ -82,7 +100,7 @@ static void adapt(struct worker *worker, struct level *level)
 {
 	uint16_t want = wanted_prefetch(worker);
 
-	if (level->consume == CONSUME_OFF && !worker->yielding) {
+	if (level->consume == CONSUME_OFF && !worker->yielding && !muted(level)) {
 		consume(worker, level, want);
 	} else if (level->consume == CONSUME_ON && !level->old_tag[0] &&
 		   (want >= 2 * level->prefetch || want * 4 <= level->prefetch)) {
@@ -123,6 +141,8 @@ static void on_consume_ok(struct worker *worker, const char *tag)
 	BROKER_FAULT(worker->intake.broker, CONSUME_STARTED);
 	level->consume = CONSUME_ON;
 	level->asked_at = 0;
+	level->mute_tries = 0;
+	worker->intake.down_since = 0;
 	if (level->old_tag[0] && broker_cancel(worker->intake.broker, 1, level->old_tag, &err) < 0)
 		intake_lost(worker, &err);
 	level->old_tag[0] = '\0';
@@ -139,6 +159,7 @@ static void on_delivery(struct worker *worker, const struct broker_event *event)
 		return;
 	}
 	worker->levels[level].delivered++;
+	watch_delivered(worker);
 	deliver(worker, level, event);
 }
 
@@ -156,6 +177,7 @@ static void on_event(struct worker *worker, const struct broker_event *event)
 	case BROKER_DELIVERY: on_delivery(worker, event); break;
 	case BROKER_CONSUME_OK: on_consume_ok(worker, event->consumer_tag); break;
 	case BROKER_CANCELLED:
+		watch_tell(worker);
 		session_error(worker, "the broker ended a consumer; was its queue deleted?", event->consumer_tag);
 		break;
 	case BROKER_CHANNEL_CLOSED: session_error(worker, "the broker closed the channel", event->text); break;
@@ -208,8 +230,10 @@ void intake_adopt(struct worker *worker, struct broker *broker)
 
 	intake->broker = broker;
 	intake->generation++;
-	intake->down_since = 0;
+	if (worker->yielding)
+		intake->down_since = 0; /* else once a queue has answered */
 	acks_reset(&intake->acks, intake->generation);
+	watch_delivered(worker);
 	intake->poll = xmalloc(sizeof *intake->poll);
 	uv_poll_init(worker->loop, intake->poll, broker_fd(broker));
 	intake->poll->data = worker;
@@ -276,6 +300,12 @@ void intake_lost(struct worker *worker, const struct err *err)
 	log_warn("RabbitMQ: %s; trying again", err->text);
 }
 
+void intake_replace(struct worker *worker)
+{
+	drop_session(worker, false);
+	worker->intake.down_since = worker->intake.next_try = clock_mono_ms();
+}
+
 void intake_again(struct worker *worker, const char *why)
 {
 	log_warn("%s: fetching again what is unacknowledged", why);
@@ -317,6 +347,7 @@ static void check_answers(struct worker *worker)
 	for (size_t i = 0; i < worker->level_count; i++) {
 		struct level *level = &worker->levels[i];
 		if (level->asked_at && level->asked_at < before) {
+			mute(level);
 			session_error(worker, "no answer to basic.consume", level->queue);
 			return;
 		}

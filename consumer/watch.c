@@ -1,16 +1,21 @@
 /* A queue that is deleted and declared again at once can lose its consumers without a word: the broker does not cancel
- * them, and they get nothing any more. So the broker is asked now and then how many consumers each queue has; where it
- * says none and this worker should be one, the session begins anew. The others' consumers may be back by then; so it
- * does too where messages lie ready, this worker has room for them, and look after look none has come. */
+ * them, and they get nothing any more; or it even counts them as consumers of the new queue, and what it gives them
+ * never comes. So the broker is asked now and then how many consumers each queue has; where it says none and this
+ * worker should be one, the session begins anew. The others' consumers may be back by then; so it does too where
+ * messages lie ready, this worker has room for them, and look after look none has come. Who finds a queue deleted tells
+ * the others of its pool, whose sessions begin anew as well: it may be this worker that declared the queue again before
+ * they were cancelled. And for what all this overlooks, a session by which nothing has come for long is replaced. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "worker.h"
 
 #define LOOK_MS 3000
 #define DRY_LOOKS 3
+#define IDLE_MS (10 * 60 * 1000)
 
 struct look {
 	struct worker *worker;
@@ -48,9 +53,44 @@ static void on_depth(void *data, int64_t messages, int64_t consumers)
 	    (messages == -1 || (messages >= 0 && consumers == 0) || run_dry(worker, level, messages))) {
 		err_set(&err, ERR_SERVICE, "the queue %s %s", level->queue,
 			messages == -1 ? "is gone" : "has lost its consumer");
+		watch_tell(worker);
 		intake_lost(worker, &err);
 	}
 	free(look);
+}
+
+/* --- the others --- */
+
+static void on_workers(void *data, const struct store_reply *reply)
+{
+	struct worker *worker = data;
+
+	for (size_t i = 0; i < store_reply_count(reply); i++)
+		if (strcmp(store_text_at(reply, i), worker->options.name) != 0)
+			store_format(worker->store, NULL, NULL, "PUBLISH %k " WATCH_AGAIN "%s", KEY_WORKER,
+				     store_text_at(reply, i), worker->options.pool);
+}
+
+void watch_tell(struct worker *worker)
+{
+	if (store_up(worker->store))
+		store_format(worker->store, on_workers, worker, "ZRANGE %k 0 -1", KEY_WORKERS, "");
+}
+
+/* By chance earlier or later, so that a fleet does not do it in step. */
+static void replace_idle(struct worker *worker, int64_t now)
+{
+	struct intake *intake = &worker->intake;
+
+	if (worker->items > 0 || worker->draining || now < intake->idle_until)
+		return;
+	log_debug("nothing has come for long: a new session with the broker");
+	intake_replace(worker);
+}
+
+void watch_delivered(struct worker *worker)
+{
+	worker->intake.idle_until = clock_mono_ms() + random_between(IDLE_MS / 2, IDLE_MS);
 }
 
 void watch_tick(struct worker *worker)
@@ -60,6 +100,9 @@ void watch_tick(struct worker *worker)
 	if (now - worker->intake.watched_at < LOOK_MS || !worker->intake.broker || !publisher_up(worker->publisher))
 		return;
 	worker->intake.watched_at = now;
+	replace_idle(worker, now);
+	if (!worker->intake.broker)
+		return;
 	for (size_t i = 0; i < worker->level_count; i++) {
 		struct level *level = &worker->levels[i];
 		struct look *look;

@@ -167,10 +167,14 @@ static void on_publisher_state(void *data, bool up, const struct err *err)
 
 static void on_heard(void *data, const char *text)
 {
-	static const char cancel[] = "cancel\x1f";
+	static const char cancel[] = "cancel\x1f", again[] = WATCH_AGAIN;
+	struct worker *worker = data;
 
 	if (text && strncmp(text, cancel, sizeof cancel - 1) == 0)
-		attempt_cancel(data, text + sizeof cancel - 1);
+		attempt_cancel(worker, text + sizeof cancel - 1);
+	else if (text && strncmp(text, again, sizeof again - 1) == 0 &&
+		 strcmp(text + sizeof again - 1, worker->options.pool) == 0)
+		intake_again(worker, "another worker found a queue of the pool deleted");
 }
 
 /* --- start and end --- */
@@ -221,10 +225,11 @@ static int open_services(struct worker *worker, struct err *err)
 {
 	const struct worker_options *o = &worker->options;
 	const struct store_options store = {o->redis_url, o->prefix, o->name, on_store_state, worker, 4};
-	const struct publisher_options publisher = {.broker = {.url = o->amqp_url, .name = o->name},
-						    .prefix = o->prefix,
-						    .state = on_publisher_state,
-						    .data = worker};
+	const struct publisher_options publisher = {
+		.broker = {.url = o->amqp_url, .name = o->name, .heartbeat_s = intake_heartbeat_s(o)},
+		.prefix = o->prefix,
+		.state = on_publisher_state,
+		.data = worker};
 
 	if (broker_url_check(o->amqp_url, err) < 0 || store_open(worker->loop, &store, &worker->store, err) < 0)
 		return err->code;

@@ -10,6 +10,9 @@
 
 enum { CHANNEL_MAX = 2047, FRAME_MAX = 131072, DEFAULT_TIMEOUT_MS = 10000, DEFAULT_HEARTBEAT_S = 10 };
 
+/* Until it is logged in: an address that swallows everything must not hold up the next try for long. */
+enum { REACH_MS = 4000 };
+
 void bytes_to_text(char *text, size_t size, amqp_bytes_t bytes)
 {
 	size_t len = bytes.len < size - 1 ? bytes.len : size - 1;
@@ -139,9 +142,12 @@ static amqp_socket_t *tls_socket(struct broker *broker, struct err *err)
 	return socket;
 }
 
+static struct timeval timeval_of(int ms) { return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000}; }
+
 static int reach(struct broker *broker, const struct broker_url *url, struct err *err)
 {
-	struct timeval limit = {.tv_sec = broker->timeout_ms / 1000, .tv_usec = broker->timeout_ms % 1000 * 1000};
+	struct timeval limit = timeval_of(broker->timeout_ms);
+	struct timeval first = timeval_of(broker->timeout_ms < REACH_MS ? broker->timeout_ms : REACH_MS);
 	amqp_socket_t *socket;
 	int status;
 
@@ -151,9 +157,9 @@ static int reach(struct broker *broker, const struct broker_url *url, struct err
 	socket = url->tls ? tls_socket(broker, err) : amqp_tcp_socket_new(broker->conn);
 	if (!socket)
 		return url->tls ? err->code : err_set(err, ERR_NOMEM, "out of memory");
-	amqp_set_handshake_timeout(broker->conn, &limit);
+	amqp_set_handshake_timeout(broker->conn, &first);
 	amqp_set_rpc_timeout(broker->conn, &limit);
-	status = amqp_socket_open_noblock(socket, url->host, url->port, &limit);
+	status = amqp_socket_open_noblock(socket, url->host, url->port, &first);
 	if (status)
 		return err_set(err, ERR_SERVICE,
 			       "cannot connect to RabbitMQ at %s: %s; is it running, and is the URL right (--amqp, "

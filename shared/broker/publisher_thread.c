@@ -17,11 +17,11 @@ enum {
 	CHANNEL_ASK = 2, /* declarations and questions, so that a failed one does not close the other */
 	EVENTS_A_TURN = 2000,
 	RECONNECT_MIN_MS = 100,
-	RECONNECT_MAX_MS = 5000,
+	RECONNECT_MAX_MS = 2000,
 	REFUSED_MIN_MS = 50,
 	REFUSED_MAX_MS = 2000,
-	CONFIRM_LIMITS = 3,  /* of the time limit of an answer, for a confirm: it waits for the disk */
-	SLEEP_MAX_MS = 2000, /* well within half of a heartbeat, see broker_next */
+	CONFIRM_LIMITS = 3, /* of the time limit of an answer, for a confirm: it waits for the disk */
+	SLEEP_MAX_MS = 2000,
 };
 
 /* So much may be unsent before publishing waits for the socket. */
@@ -325,9 +325,16 @@ static void sleep_for(struct publisher *p, int64_t most_ms)
 		return;
 }
 
+/* Well within half of a heartbeat: broker_next keeps it. */
+static int64_t sleep_max_ms(const struct publisher *p)
+{
+	int64_t part = (int64_t)p->broker_options.heartbeat_s * 1000 / 4;
+	return part > 0 && part < SLEEP_MAX_MS ? part : SLEEP_MAX_MS;
+}
+
 static int turn(struct publisher *p, struct err *err)
 {
-	int64_t most_ms = SLEEP_MAX_MS, now;
+	int64_t most_ms = sleep_max_ms(p), now;
 	int r;
 
 	take_inbox(p);
