@@ -500,6 +500,13 @@ def test_run_that_fails(live):
     live.command("wait", "bad-1/b", check=1)
 
 
+def test_run_where_rabbitmq_cannot_be_reached_from_here(live):
+    """It is registered, the caretaker invites, the run ends: so says the command, though its own invitations never went out."""
+    path = write(live, "nightly.yaml", NIGHTLY)
+    done = live.command("run", path, "--set", "level=3", "--amqp", "amqp://guest:guest@127.0.0.1:1/", check=0)
+    assert "4 succeeded, 1 skipped of 5 jobs in " in done.stdout
+
+
 def test_run_dry_and_bad_files(fleet):
     path = write(fleet, "nightly.yaml", NIGHTLY)
     assert "5 jobs; nothing was submitted" in fleet.command("run", path, "--set", "level=1", "-n", check=0).stdout
