@@ -87,10 +87,10 @@ class Fleet:
 
     # --- workers and commands
 
-    def worker(self, *options, env=None, wrapper=()):
+    def worker(self, *options, env=None, wrapper=(), ready=True):
         worker = Worker(self, options, env, wrapper)
         self.workers.append(worker)
-        return worker.ready()
+        return worker.ready() if ready else worker
 
     def command(self, *args, check=None, stdin=None, timeout=60):
         done = subprocess.run([os.path.join(BUILD, "bin", "flotilla"), args[0], "--prefix", self.prefix, "--redis", self.redis_url, *map(str, args[1:])],

@@ -57,6 +57,13 @@ class Servers:
     def rabbitmqctl(self, *words):
         self.do("rabbitmqctl", *words)
 
+    def messages(self, prefix):
+        """How many messages, ready or unacknowledged, the prefix' queues for jobs hold."""
+        done = subprocess.run([os.path.join(ROOT, "scripts", "services"), "rabbitmqctl", "--dir", self.dir, "-q", "list_queues", "name",
+                               "messages", "--no-table-headers"], check=True, timeout=60, capture_output=True, text=True)
+        lines = (line.split() for line in done.stdout.splitlines())
+        return sum(int(line[1]) for line in lines if len(line) == 2 and line[0].startswith(prefix + ".") and line[0].count(".") == 2)
+
     def fleet(self):
         fleet = Fleet(redis_url=self.env["FLOTILLA_REDIS_URL"], amqp_url=self.env["FLOTILLA_AMQP_URL"])
         fleet.servers = self
