@@ -302,7 +302,7 @@ void intake_lost(struct worker *worker, const struct err *err)
 
 void intake_replace(struct worker *worker)
 {
-	drop_session(worker, false);
+	drop_session(worker, true); /* nothing is under way that it could hold up */
 	worker->intake.down_since = worker->intake.next_try = clock_mono_ms();
 }
 
