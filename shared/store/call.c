@@ -82,16 +82,24 @@ static bool passes(const char *error)
 	       strstr(error, "NOSCRIPT");
 }
 
-/* It answers, and does nothing for us: as good as away. A new session may also find another server at the address, the
- * one that is the primary now. */
-static bool away(const char *error)
+static bool any_begins(const char *error, const char *const *words)
 {
-	static const char *const words[] = {"LOADING",    "BUSY ",      "READONLY",   "MISCONF",
-					    "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN"};
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if (begins(error, words[i]))
+	for (; *words; words++)
+		if (begins(error, *words))
 			return true;
 	return false;
+}
+
+/* It answers, and does nothing for us: as good as away. A new session may also find another server at the address, the
+ * one that is the primary now. Where only writes are refused, that one has to take a write before it counts as up. */
+static bool away(struct store *store, const char *error)
+{
+	static const char *const all[] = {"LOADING", "BUSY ", "MASTERDOWN", "CLUSTERDOWN", NULL};
+	static const char *const writes[] = {"READONLY", "MISCONF", "NOREPLICAS", NULL};
+
+	if (any_begins(error, writes))
+		store->has_to_write = true;
+	return any_begins(error, writes) || any_begins(error, all);
 }
 
 static void reload(struct store_call *call)
@@ -165,7 +173,7 @@ static void on_reply(redisAsyncContext *redis, void *raw, void *data)
 		return;
 	link->unanswered--;
 	link->last_reply = clock_mono_ms();
-	if (error && away(error)) {
+	if (error && away(store, error)) {
 		store_link_lost(store, error);
 		return;
 	}

@@ -68,6 +68,7 @@ struct store {
 	size_t turn;
 	uv_timer_t *timer;
 	bool connected, up, told_down, durable, full, closing, refused;
+	bool has_to_write; /* a write was refused: the next session is up when one is taken */
 	unsigned tries;
 	int64_t up_since, next_try, connecting_since, ticked;
 	size_t setup_left;

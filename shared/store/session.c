@@ -1,4 +1,4 @@
-/* The session: connect, log in, check the schema and that it takes writes, load the scripts, then send what waits. When
+/* The session: connect, log in, check the schema, load the scripts, then send what waits. When
  * it is lost, everything that is unanswered waits for the next one. A timer of 100 ms is its only clock: it connects
  * again when that is due, sends what was refused for a while, and ends the session when one of its connections has
  * stopped answering: before a lease of the default length is over that began with its last answer. */
@@ -75,6 +75,7 @@ static void ready(struct store *store)
 		return;
 	}
 	store->up = true;
+	store->has_to_write = false;
 	store->tries = 0;
 	store->up_since = clock_mono_ms();
 	tell(store, true);
@@ -210,7 +211,8 @@ static void set_up(struct store *store, struct store_link *link)
 	store_key(&key, store->prefix, KEY_SCHEMA, NULL, NULL);
 	ASK(store, link, on_schema, store, STORE_TEXT("GET"), STORE_TEXT(key.data));
 	/* it changes nothing, and is refused where writes are (but not for want of memory) */
-	ASK(store, link, on_setup, store, STORE_TEXT("PERSIST"), STORE_TEXT(key.data));
+	if (store->has_to_write)
+		ASK(store, link, on_setup, store, STORE_TEXT("PERSIST"), STORE_TEXT(key.data));
 	buf_release(&key);
 	for (size_t i = 0; i < store->script_count; i++) {
 		const struct lua_script *script = store->scripts[i].script;

@@ -230,7 +230,13 @@ def test_a_worker_whose_redis_refuses_for_too_long_leaves(ground):
     """Never up and idle: exit 3, so that whoever watches it sees it."""
     fleet = ground.fleet
     worker = fleet.worker("--retry-services", "2s", "--slots", 1, "--pool", "other")
+    fleet.publish({"task": "noop", "id": "before"}, pool="other")
+    fleet.wait("before", "succeeded")
+    ground.others += 1
     with read_only(ground):
+        # who only looks is answered all the same; who writes is told
+        assert "succeeded" in fleet.command("status", "before", check=0).stdout
+        assert "READONLY" in fleet.command("submit", "noop", check=3).stderr
         assert worker.process.wait(30) == 3
         assert "READONLY" in worker.log() and "giving up" in worker.log()
     ground.publish(3)
