@@ -220,7 +220,7 @@ def test_a_runner_that_dies(fleet, worker):
     fleet.publish({"task": "odd", "id": "d", "args": {"do": "die once"}, "backoff_ms": 10, "after": ["before"]})
     job = fleet.wait("d", "succeeded")
     assert (job["attempt"], job["failures"]) == ("2", "1"), job
-    assert fleet.result("d") == {"attempt": 2, "results": {"before": "b"}, "env": []}
+    assert fleet.result("d") == {"attempt": 2, "results": {"before": "b"}, "env": ["FLOTILLA_WORKER"]}
     fleet.publish({"task": "odd", "id": "last", "args": {"do": "die once"}, "retries": 0})
     job = fleet.wait("last", "failed")
     assert job["reason"] == "exit" and "3" in job["error"], job
