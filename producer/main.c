@@ -1,4 +1,6 @@
 /* flotilla: settings, then the sub-command. What goes wrong is printed here, and only here. */
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +70,18 @@ static int dispatch(int argc, char **argv, struct app *app, struct config_item *
 	return run_command(argc, argv, app, items, err);
 }
 
+/* A reader of the output that has gone ends the process, as of any filter. A server that has gone does not: what was asked
+ * of it is asked again on the next connection. */
+static void on_pipe(int number)
+{
+	struct pollfd output = {.fd = STDOUT_FILENO};
+
+	if (poll(&output, 1, 0) > 0 && output.revents & (POLLERR | POLLHUP)) {
+		signal(number, SIG_DFL);
+		raise(number);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct config_item items[SETTINGS_COUNT];
@@ -76,6 +90,7 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int r;
 
+	signal(SIGPIPE, on_pipe);
 	log_setup(LOG_LEVEL_WARN, false, NULL);
 	settings_items(&app, items);
 	r = dispatch(argc, argv, &app, items, &err);

@@ -590,3 +590,18 @@ def test_who_waits_is_told_that_no_worker_serves_the_pool(fleet):
         assert run.wait(20) == 0
     finally:
         run.kill()
+
+
+def test_a_server_that_hangs_up_does_not_end_a_command(fleet):
+    """A write to a connection that was reset raises SIGPIPE; so does one to a reader that has gone, and that one does."""
+    fleet.worker()
+    command = [os.path.join(BUILD, "bin", "flotilla"), "wait", "--prefix", fleet.prefix, "--redis", fleet.redis_url, "--unknown-ok", "p"]
+    waiting = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until(lambda: any(c["name"] == "flotilla" for c in fleet.redis.client_list()), what="the command is there")
+    waiting.send_signal(signal.SIGPIPE)
+    fleet.publish({"task": "noop", "id": "p"})
+    assert waiting.wait(20) == 0, waiting.stderr.read()
+    read, write = os.pipe()
+    os.close(read)
+    assert subprocess.run(command[:1] + ["ls"] + command[2:6], stdout=write, stderr=subprocess.PIPE, check=False).returncode == -signal.SIGPIPE
+    os.close(write)
