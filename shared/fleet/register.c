@@ -89,6 +89,17 @@ void registration_add_pred(struct registration *r, const char *id, const char *w
 
 /* --- register --- */
 
+/* Whether somebody else has finished the registration, and the job has ended since: then a key that was taken here was taken
+ * after its end had been told, and nobody would ever release it. */
+static bool too_late(const struct registration *r, const struct store_reply *reply)
+{
+	const char *text = store_text_at(reply, 1);
+	int state = job_state_parse(text, strlen(text));
+
+	return r->dedup && !r->holder && fleet_says(reply, "done") && state >= 0 &&
+	       job_state_ended((enum job_state)state);
+}
+
 static void on_guard_gone(void *data, const struct store_reply *reply)
 {
 	struct registration *r = data;
@@ -99,6 +110,8 @@ static void on_guard_gone(void *data, const struct store_reply *reply)
 		return;
 	}
 	fleet_follow(r->fleet, r->id, r->run, reply);
+	if (too_late(r, reply))
+		fleet_resume(r->fleet, r->id, NULL, NULL);
 	snprintf(state, sizeof state, "%s", store_text_at(reply, 1));
 	registration_end(r, state, store_reply_error(reply));
 }
