@@ -1,8 +1,11 @@
 /* Connecting, on a thread of libuv's pool, since it blocks: log in, declare, look for what lies unrouted for the pool.
- */
+ * Where that could not be brought to its end it is done again later, beside the session. */
 #include "base/buf.h"
+#include "base/clock.h"
 #include "unrouted.h"
 #include "worker.h"
+
+#define UNROUTED_MS 5000
 
 struct connecting {
 	uv_work_t work;
@@ -10,6 +13,7 @@ struct connecting {
 	struct broker *broker;
 	struct err err;
 	int result;
+	bool unrouted; /* some may be left */
 };
 
 static int declare(struct connecting *c)
@@ -33,6 +37,17 @@ int intake_heartbeat_s(const struct worker_options *o)
 	return s < 1 ? 1 : s > 10 ? 10 : (int)s;
 }
 
+static bool rescue(const struct worker *worker, const struct broker_options *options)
+{
+	return unrouted_rescue(options, worker->options.prefix, worker->options.pool, worker->limits.priorities,
+			       worker->limits.priority_count);
+}
+
+static void unrouted_later(struct worker *worker, bool later)
+{
+	worker->intake.unrouted_at = later ? clock_mono_ms() + UNROUTED_MS : 0;
+}
+
 static void connect_work(uv_work_t *work)
 {
 	struct connecting *c = work->data;
@@ -46,8 +61,7 @@ static void connect_work(uv_work_t *work)
 	c->result = declare(c);
 	BROKER_FAULT(c->broker, CONSUME_CONNECTED);
 	if (c->result == 0)
-		unrouted_rescue(&options, o->prefix, o->pool, c->worker->limits.priorities,
-				c->worker->limits.priority_count);
+		c->unrouted = !rescue(c->worker, &options);
 	else
 		c->broker = broker_close(c->broker, false);
 }
@@ -63,6 +77,7 @@ static void connect_done(uv_work_t *work, int status)
 	} else if (c->result < 0) {
 		intake_lost(worker, &c->err);
 	} else {
+		unrouted_later(worker, c->unrouted);
 		intake_adopt(worker, c->broker);
 	}
 	free(c);
@@ -76,4 +91,39 @@ void intake_connect(struct worker *worker)
 	c->work.data = c;
 	worker->intake.connecting = true;
 	uv_queue_work(worker->loop, &c->work, connect_work, connect_done);
+}
+
+/* --- what is unrouted, once more --- */
+
+static void unrouted_work(uv_work_t *work)
+{
+	struct connecting *c = work->data;
+	const struct worker_options *o = &c->worker->options;
+	const struct broker_options options = {.url = o->amqp_url, .name = o->name, .heartbeat_s = heartbeat_s(o)};
+
+	c->unrouted = !rescue(c->worker, &options);
+}
+
+static void unrouted_done(uv_work_t *work, int status)
+{
+	struct connecting *c = work->data;
+
+	(void)status;
+	c->worker->intake.rescuing = false;
+	unrouted_later(c->worker, c->unrouted);
+	free(c);
+}
+
+void unrouted_tick(struct worker *worker)
+{
+	struct intake *intake = &worker->intake;
+	struct connecting *c;
+
+	if (!intake->broker || intake->rescuing || !intake->unrouted_at || clock_mono_ms() < intake->unrouted_at)
+		return;
+	c = xcalloc(1, sizeof *c);
+	c->worker = worker;
+	c->work.data = c;
+	intake->rescuing = true;
+	uv_queue_work(worker->loop, &c->work, unrouted_work, unrouted_done);
 }

@@ -368,6 +368,8 @@ void intake_tick(struct worker *worker)
 	read_events(worker); /* heartbeats are answered there */
 	check_answers(worker);
 	begin_again(worker);
+	if (!worker->draining)
+		unrouted_tick(worker);
 	for (size_t i = 0; i < worker->level_count && intake->broker && !worker->draining; i++)
 		adapt(worker, &worker->levels[i]);
 }

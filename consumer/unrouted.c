@@ -77,7 +77,7 @@ static int step(struct rescue *r, const struct broker_event *event, uint64_t *co
 	case BROKER_ACK: return on_confirm(r, event, confirmed);
 	case BROKER_RETURN: return err_set(&r->err, ERR_SERVICE, "a queue of the pool is gone again");
 	case BROKER_CHANNEL_CLOSED:
-	case BROKER_CANCELLED: return err_set(&r->err, ERR_SERVICE, "%s", event->text);
+	case BROKER_CANCELLED: return err_set(&r->err, ERR_REFUSED, "%s", event->text);
 	default: return 0;
 	}
 }
@@ -102,23 +102,43 @@ static int work(struct rescue *r, const char *queue)
 			return r->err.code;
 		}
 	}
+	if (r->left > 0 || r->open > 0)
+		return err_set(&r->err, ERR_AGAIN, "there is more than can be moved at a time");
 	return 0;
 }
 
-void unrouted_rescue(const struct broker_options *options, const char *prefix, const char *pool,
+static int rescue(struct rescue *r, const char *queue)
+{
+	int64_t consumers;
+	int result = broker_channel(r->broker, 1, &r->err);
+
+	if (result == 0)
+		result = broker_channel(r->broker, 2, &r->err);
+	if (result == 0)
+		result = broker_confirm_select(r->broker, 2, &r->err);
+	if (result == 0)
+		result = broker_queue_depth(r->broker, 1, queue, &r->left, &consumers, &r->err);
+	if (result < 0 || r->left == 0)
+		return result;
+	result = work(r, queue);
+	/* an answer means that the acknowledgements before it have arrived: else it all comes again, and is moved again
+	 */
+	return result == 0 ? broker_queue_depth(r->broker, 2, queue, &r->left, &consumers, &r->err) : result;
+}
+
+bool unrouted_rescue(const struct broker_options *options, const char *prefix, const char *pool,
 		     const char *const *priorities, size_t priority_count)
 {
 	struct rescue r = {.prefix = prefix, .pool = pool, .priorities = priorities, .priority_count = priority_count};
 	char queue[TOPOLOGY_NAME_MAX];
-	int64_t consumers;
+	int result;
 
 	topology_unrouted(queue, prefix);
-	if (broker_open(options, &r.broker, &r.err) < 0)
-		return;
-	if (broker_channel(r.broker, 1, &r.err) == 0 && broker_channel(r.broker, 2, &r.err) == 0 &&
-	    broker_confirm_select(r.broker, 2, &r.err) == 0 &&
-	    broker_queue_depth(r.broker, 1, queue, &r.left, &consumers, &r.err) == 0 && r.left > 0 &&
-	    work(&r, queue) < 0)
+	result = broker_open(options, &r.broker, &r.err);
+	if (result == 0)
+		result = rescue(&r, queue);
+	if (result < 0)
 		log_debug("unrouted: %s", r.err.text);
 	broker_close(r.broker, true);
+	return result != ERR_SERVICE && result != ERR_AGAIN;
 }

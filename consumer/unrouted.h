@@ -4,11 +4,10 @@
 
 #include "broker/broker.h"
 
-/* Publishes the messages in PREFIX.unrouted whose routing key is of `pool` and one of the priorities again to
- * its queues, on a connection of its
- * own; the others stay. Blocks, for some seconds at most; what could not be done is done at the next start of a worker.
- */
-void unrouted_rescue(const struct broker_options *options, const char *prefix, const char *pool,
+/* Publishes the messages in PREFIX.unrouted whose routing key is of `pool` and one of the priorities again to its
+ * queues, on a connection of its own; the others stay. Blocks, for some seconds at most. True: there is no more to be
+ * done, or this worker may not; false: there is, call it again later. */
+bool unrouted_rescue(const struct broker_options *options, const char *prefix, const char *pool,
 		     const char *const *priorities, size_t priority_count);
 
 #endif

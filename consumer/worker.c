@@ -309,7 +309,7 @@ static void shut(struct worker *worker)
 	store_unlisten(worker->listener);
 	store_close(worker->store);
 	fleet_free(worker->fleet);
-	while (worker->intake.connecting)
+	while (worker->intake.connecting || worker->intake.rescuing)
 		uv_run(worker->loop, UV_RUN_ONCE);
 	free(worker->tasks);
 }

@@ -110,6 +110,8 @@ struct intake {
 	struct broker *broker;
 	uv_poll_t *poll;
 	bool connecting, polling, more;
+	bool rescuing;       /* what is unrouted is being moved */
+	int64_t unrouted_at; /* when that is to be done again; 0: it is not */
 	uint64_t generation;
 	unsigned tries;
 	int64_t next_try, down_since;
@@ -163,6 +165,8 @@ struct worker {
 /* connect.c: ends in intake_adopt or intake_lost */
 void intake_connect(struct worker *worker);
 int intake_heartbeat_s(const struct worker_options *options);
+/* Every 100 ms: moves what is unrouted, where connecting did not come to the end of it. */
+void unrouted_tick(struct worker *worker);
 
 /* intake.c */
 void intake_adopt(struct worker *worker, struct broker *broker);
