@@ -19,6 +19,11 @@ V ?= 0
 TEST_SANITIZER ?= address,undefined
 THREAD_TESTS ?=
 FUZZ_SECONDS ?= 60
+# What make fault breaks: points by regex (- for none), letters of kill, stall and error, seconds at random and their seed.
+FAULT_POINTS ?= .
+FAULT_ACTIONS ?= kse
+RANDOM_SECONDS ?= 60
+SEED ?=
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -92,7 +97,7 @@ missing_tool = $(if $(shell command -v $(1) 2>/dev/null),,$(1) (Debian package $
 missing_header = $(if $(shell printf '\043include <$(1)>\n' | $(CC) -E - >/dev/null 2>&1 || echo no),$(1) (Debian package $(2)))
 
 goals := $(or $(MAKECMDGOALS),all)
-without_libraries := deps demo test outage bench coverage lint layers format clean help uninstall fuzz ci
+without_libraries := deps demo test outage fault bench coverage lint layers format clean help uninstall fuzz ci
 ifneq ($(filter-out $(without_libraries),$(goals)),)
 missing := $(strip $(call missing_tool,$(CC),$(if $(is_clang),clang,gcc)) $(call missing_tool,$(PKG_CONFIG),pkg-config))
 ifeq ($(missing),)
@@ -171,6 +176,7 @@ help:
 	'make layers     which directory may include which' \
 	'make format     format all C files' \
 	'make fuzz       each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)' \
+	'make fault      breaks workers at every fault point, then RANDOM_SECONDS=$(RANDOM_SECONDS) at random (docs/faults.md)' \
 	'make bench      how fast it is on this machine' \
 	'make coverage   which lines the tests reach' \
 	'make install    to PREFIX=$(PREFIX), below DESTDIR=; make uninstall' \
@@ -235,6 +241,15 @@ format:
 
 fuzz:
 	@$(parallel) BUILD=build/fuzz CC=clang SANITIZER=fuzzer-no-link,address,undefined run-fuzzers
+
+.PHONY: fault run-fault
+fault:
+	@scripts/deps build run test
+	@$(parallel) FAULTS=1 run-fault
+
+run-fault: all $(BUILD)/tests/programs/faults $(BUILD)/tests/plugins/note.so
+	@FLOTILLA_BUILD='$(abspath $(BUILD))' tests/fault/run --points '$(FAULT_POINTS)' --actions '$(FAULT_ACTIONS)' \
+		--random '$(RANDOM_SECONDS)' $(if $(SEED),--seed '$(SEED)')
 
 run-fuzzers: $(fuzzers)
 	@scripts/run-fuzzers $(BUILD) $(FUZZ_SECONDS)

@@ -93,15 +93,19 @@ class Dag:
             if state == "failed" or state == "skipped" and self.met(id):
                 self.expected[id] = ("succeeded", attempts + 1)
 
+    def noting(self, failures):
+        """Writes the lines of tests/support/check.py; fails as often as told."""
+        return ["sh", "-c", 'note() { read -r up _ </proc/uptime; echo "$1 $FLOTILLA_ID $FLOTILLA_ATTEMPT $PPID $up" >>%s; }; note start; '
+                "%s[ $FLOTILLA_ATTEMPT -gt %d ] || { note fail; exit 1; }; note ok" % (
+                    self.log, "sleep 0.1; " if self.slow > 1 else "", failures)]
+
     def set_task(self, job, failures):
         rng = self.rng
         if failures and self.flag:
             job["task"], job["argv"] = "exec", ["test", "-e", self.flag]
         elif self.logged or 0 < failures < 99:  # how often it was tried, only the process is told
             job["task"] = "exec"
-            note = "echo %%s $FLOTILLA_ID $FLOTILLA_ATTEMPT >>%s" % self.log
-            job["argv"] = ["sh", "-c", "%s; %s%s; [ $FLOTILLA_ATTEMPT -gt %d ]" % (
-                note % "start", "sleep 0.1; " if self.slow > 1 else "", note % "end", failures)]
+            job["argv"] = self.noting(failures)
         elif failures:
             job["task"], job["args"] = "fail", {"message": "as it was told"}
         elif rng.random() < 0.2:
@@ -215,7 +219,7 @@ def check_log(path, dags, faults=False):
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file):
-                what, id, attempt = line.split()
+                what, id, attempt = line.split()[:3]
                 (starts if what == "start" else ends)[id].append((number, int(attempt)))
     for dag in dags:
         for id, job in dag.jobs.items():

@@ -17,12 +17,12 @@ How often a job ran. A claim counts an attempt; so a number never comes to two p
 the others failed (`failures`), lost their worker (`lost`), or were handed back by a worker that stopped, which nothing counts.
 So with `handed` (how many may have been handed back, for each job) it holds for a job that was never retried by hand
 
-    attempt - failures - lost - (1 if it succeeded or was cancelled while it ran) = handed back, at most `handed`
+    attempt - failures - lost - (1 if it succeeded) = handed back, at most `handed` (one more where it was cancelled, while it ran)
 
 An attempt without a line never began: its worker died, stood still or was stopped between the claim and the process; one with a
-start and no end was killed. Neither is more than lost + handed back, and `unstarted` (faults that were made to fail an
-attempt before its process began). An attempt beside the last one may have ended well (its worker died before it could say so,
-which is the one place where a job runs twice); that is a lost one too. The last one's end is in the log, once.
+start and no end was killed. Neither is more than lost + handed back + `broken` (how many attempts a fault was made to fail,
+whatever its process did). An attempt beside the last one may have ended well: its worker died before it could say so, which is the
+one place where a job runs twice; those are no more either. The last one's end is in the log, once.
 """
 import collections
 import os
@@ -51,12 +51,24 @@ def predecessors(job):
     return [after["id"] if isinstance(after, dict) else after for after in job.get("after", ())]
 
 
+def left(fleet):
+    """What is owed: indices that are not empty, messages that are ready."""
+    pipe = fleet.redis.pipeline(transaction=False)
+    for index in INDICES:
+        pipe.zrange(fleet.key(index), 0, 3, withscores=True)
+    owed = dict(zip(INDICES, pipe.execute()))
+    if not any(owed.values()):
+        owed.update({name: fleet.queue_length("%s.%s" % (fleet.prefix, name)) for name in QUEUES})
+    return {name: what for name, what in owed.items() if what not in ([], 0, -1)}
+
+
 class Check:
     """`jobs`: id → the message that was published. `expected`: id → its end, or a set of them. `logged`: ids of the jobs whose
-    processes write to the log. `lines`: read_log."""
+    processes write to the log. `lines`: read_log. `broken`: a number, or one for each id."""
 
-    def __init__(self, fleet, jobs, expected, logged, lines, handed=0, unstarted=0):
-        self.fleet, self.jobs, self.logged, self.lines, self.handed, self.unstarted = fleet, jobs, logged, lines, handed, unstarted
+    def __init__(self, fleet, jobs, expected, logged, lines, handed=0, broken=0):
+        self.fleet, self.jobs, self.logged, self.lines, self.handed = fleet, jobs, logged, lines, handed
+        self.broken = broken if callable(broken) else lambda id: broken
         self.expected = {id: {ends} if isinstance(ends, str) else set(ends) for id, ends in expected.items()}
         self.problems = []
         self.records = self.read_records()
@@ -126,17 +138,15 @@ class Check:
             self.say("wrong", "it succeeded, and its last process does not say so: " + story)
         if int(record.get("epoch") or 0):
             return  # counts begin anew with a retry
-        handed = attempts - failures - lost - (state == "succeeded" or state == "cancelled" and attempts > 0) * 1
-        if "duplicate_of" in record:
-            handed = attempts
-        if not 0 <= handed <= self.handed:
+        handed = attempts - failures - lost - (state == "succeeded" and "duplicate_of" not in record)
+        if not 0 <= handed <= self.handed + (state == "cancelled"):
             self.say("twice", "%d attempts that nothing explains: %s", handed, story)
-        unfinished = lost + handed
-        if attempts - len(starts) > unfinished + self.unstarted:
+        unfinished = lost + handed + self.broken(id)  # what was cancelled while it ran is among those handed back
+        if attempts - len(starts) > unfinished:
             self.say("wrong", "attempts without a process: " + story)
-        if len(starts) - len(ends) > unfinished + self.unstarted + (state == "cancelled"):
+        if len(starts) - len(ends) > unfinished:
             self.say("wrong", "processes without an end: " + story)
-        if len(good) > (state == "succeeded") + unfinished + (state == "cancelled"):
+        if len(good) > (state == "succeeded") + unfinished:
             self.say("twice", "it succeeded too often: " + story)
 
     def check_order(self):
@@ -148,6 +158,8 @@ class Check:
                 self.check_edge(id, child, name, self.records.get(name, {}))
 
     def check_edge(self, id, child, name, parent):
+        if parent.get("epoch"):
+            return
         if parent.get("state") not in ENDED:
             self.say("early", "%s ran, its predecessor %s is %s", id, name, parent.get("state"))
             return
@@ -160,15 +172,9 @@ class Check:
 
     # --- what is left
 
-    def left(self):
-        """What is owed: an index that is not empty, messages that are ready."""
-        owed = {index: self.fleet.redis.zrange(self.fleet.key(index), 0, 3, withscores=True) for index in INDICES}
-        owed.update({name: self.fleet.queue_length("%s.%s" % (self.fleet.prefix, name)) for name in QUEUES})
-        return {name: what for name, what in owed.items() if what not in ([], 0, -1)}
-
     def check_left(self):
         """Call it when no worker runs any more: then unacknowledged messages are ready again."""
-        for name, what in self.left().items():
+        for name, what in left(self.fleet).items():
             self.say("stuck", "left in %s: %s", name, what)
         names = list(self.fleet.redis.scan_iter(self.fleet.key("job") + ":*", count=1000))
         names += list(self.fleet.redis.scan_iter(self.fleet.key("dedup") + ":*", count=1000))

@@ -92,10 +92,10 @@ class Fleet:
         self.workers.append(worker)
         return worker.ready() if ready else worker
 
-    def command(self, *args, check=None, stdin=None, timeout=60):
+    def command(self, *args, check=None, stdin=None, timeout=60, env=None):
         done = subprocess.run([os.path.join(BUILD, "bin", "flotilla"), args[0], "--prefix", self.prefix, "--redis", self.redis_url, *map(str, args[1:])],
                               capture_output=True, text=True, timeout=timeout, input=stdin, cwd=self.dir,
-                              env={**os.environ, "FLOTILLA_AMQP_URL": self.amqp_url})
+                              env={**os.environ, "FLOTILLA_AMQP_URL": self.amqp_url, **(env or {})})
         if check is not None:
             assert done.returncode == check, (args, done.returncode, done.stdout, done.stderr)
         return done
