@@ -70,8 +70,8 @@ static int dispatch(int argc, char **argv, struct app *app, struct config_item *
 	return run_command(argc, argv, app, items, err);
 }
 
-/* A reader of the output that has gone ends the process, as of any filter. A server that has gone does not: what was asked
- * of it is asked again on the next connection. */
+/* A reader of the output that has gone ends the process, as of any filter. A server that has gone does not: what was
+ * asked of it is asked again on the next connection. */
 static void on_pipe(int number)
 {
 	struct pollfd output = {.fd = STDOUT_FILENO};

@@ -89,8 +89,8 @@ void registration_add_pred(struct registration *r, const char *id, const char *w
 
 /* --- register --- */
 
-/* Whether somebody else has finished the registration, and the job has ended since: then a key that was taken here was taken
- * after its end had been told, and nobody would ever release it. */
+/* Whether somebody else has finished the registration, and the job has ended since: then a key that was taken here was
+ * taken after its end had been told, and nobody would ever release it. */
 static bool too_late(const struct registration *r, const struct store_reply *reply)
 {
 	const char *text = store_text_at(reply, 1);

@@ -1,5 +1,5 @@
-/* A handler that writes a line before and behind its work into the file that its arguments name, so that what ran, how often
- * and when can be told without the servers: `start|ok|fail ID ATTEMPT WORKER SECONDS`. args: {"log": path}. */
+/* A handler that writes a line before and behind its work into the file that its arguments name, so that what ran, how
+ * often and when can be told without the servers: `start|ok|fail ID ATTEMPT WORKER SECONDS`. args: {"log": path}. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
