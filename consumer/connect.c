@@ -99,7 +99,8 @@ static void unrouted_work(uv_work_t *work)
 {
 	struct connecting *c = work->data;
 	const struct worker_options *o = &c->worker->options;
-	const struct broker_options options = {.url = o->amqp_url, .name = o->name, .heartbeat_s = heartbeat_s(o)};
+	const struct broker_options options = {
+		.url = o->amqp_url, .name = o->name, .heartbeat_s = intake_heartbeat_s(o)};
 
 	c->unrouted = !rescue(c->worker, &options);
 }

@@ -28,8 +28,8 @@ static const struct row *find(int code)
 	return &unknown;
 }
 
-/* Names and values of strangers stand in errors; whatever is in them, and wherever they were cut, an error stays one line
- * of UTF-8 that a terminal can show. */
+/* Names and values of strangers stand in errors; whatever is in them, and wherever they were cut, an error stays one
+ * line of UTF-8 that a terminal can show. */
 static void keep_one_line(char *text)
 {
 	size_t len = strlen(text);
