@@ -54,7 +54,7 @@ static void on_reported(void *data, const struct store_reply *reply);
 static void send_news(struct item *item)
 {
 	struct item_news *news = &item->news;
-	const struct store_arg args[] = {STORE_TEXT(item->token), STORE_TEXT(news->dir ? item->dir : ""),
+	const struct store_arg args[] = {STORE_TEXT(item->token), STORE_TEXT(news->dir && item->dir ? item->dir : ""),
 					 STORE_TEXT(news->progress ? news->progress : ""),
 					 STORE_BYTES(news->tail ? news->tail : "", news->tail_len)};
 

@@ -27,6 +27,7 @@ __attribute__((constructor)) static void open_steps(void)
 	unsetenv("LD_PRELOAD");
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): theirs are reserved */
 BARE int clock_gettime(clockid_t clock, struct timespec *time)
 {
 	long r = syscall(SYS_clock_gettime, clock, time);
@@ -36,6 +37,7 @@ BARE int clock_gettime(clockid_t clock, struct timespec *time)
 	return (int)r;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): theirs are reserved */
 BARE int gettimeofday(struct timeval *restrict value, void *restrict zone)
 {
 	struct timespec now;
@@ -44,14 +46,4 @@ BARE int gettimeofday(struct timeval *restrict value, void *restrict zone)
 	clock_gettime(CLOCK_REALTIME, &now);
 	*value = (struct timeval){now.tv_sec, now.tv_nsec / 1000};
 	return 0;
-}
-
-BARE time_t time(time_t *ret)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (ret)
-		*ret = now.tv_sec;
-	return now.tv_sec;
 }
