@@ -82,12 +82,14 @@ void acks_item_durable(struct item *item)
 	intake->late_last = late;
 }
 
+/* The time alone does not do: a Redis that died a moment after its answer may not have been missed yet. It has to have
+ * lived so long. */
 void acks_tick(struct worker *worker)
 {
 	struct intake *intake = &worker->intake;
-	int64_t now = clock_mono_ms();
+	int64_t alive = store_alive_at(worker->store);
 
-	while (intake->late && intake->late->due <= now) {
+	while (intake->late && intake->late->due <= alive) {
 		struct late_ack *late = intake->late;
 		intake->late = late->next;
 		if (!intake->late)

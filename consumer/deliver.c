@@ -158,6 +158,11 @@ void deliver_refused(struct item *item, const char *reason)
 				       .headers = headers,
 				       .header_count = 2};
 
+	if (item->generation != worker->intake.generation || !worker->intake.broker) {
+		item_free(item); /* the message comes again */
+		free(rejection);
+		return;
+	}
 	log_error("job %s cannot be admitted, and lies in %s.rejected: %s", item->id, worker->options.prefix, reason);
 	*rejection = (struct rejection){worker, item->generation, item->tag, 1};
 	topology_rejected(queue, worker->options.prefix);

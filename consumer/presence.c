@@ -23,8 +23,9 @@ static void on_handed(void *data, enum publish_outcome outcome)
 	struct item *item = data;
 
 	BROKER_FAULT(item->worker->intake.broker, HELD_CONFIRMED);
+	/* the invitation is safe, but Redis may yet forget the job */
 	if (outcome != PUBLISH_DROPPED)
-		acks_item(item);
+		acks_item_durable(item);
 	item_free(item);
 }
 

@@ -110,15 +110,16 @@ static void on_policy(void *data, const struct store_reply *reply)
 			 policy);
 }
 
-/* A Redis that does not sync each write may come back without its last second: deliveries whose outcome may be among
- * what it forgot are fetched again, by a new session with the broker. */
-static void forget_late(struct worker *worker)
+/* A Redis that does not sync each write may come back without its last second. What is unacknowledged is fetched again,
+ * by a new session with the broker: also what runs, since its claim may be among what was forgotten. */
+static void fetch_again(struct worker *worker)
 {
 	struct err err;
 
+	if (store_durable(worker->store) || (!worker->intake.late && worker->items == 0))
+		return;
 	acks_forget_late(worker);
-	err_set(&err, ERR_SERVICE,
-		"Redis was lost within two seconds of a write: fetching again what is unacknowledged");
+	err_set(&err, ERR_SERVICE, "Redis was lost, and may forget its last second: fetching again what is unacknowledged");
 	if (worker->intake.broker)
 		intake_lost(worker, &err);
 }
@@ -140,8 +141,7 @@ static void on_store_state(void *data, bool up, const struct err *err)
 	}
 	if (!worker->store_down_since)
 		worker->store_down_since = clock_mono_ms();
-	if (worker->intake.late)
-		forget_late(worker);
+	fetch_again(worker);
 	where = store_url_shown(worker->options.redis_url);
 	if (err->code == ERR_REFUSED) {
 		log_error("Redis at %s refuses: %s", where, err->text);

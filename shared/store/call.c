@@ -173,6 +173,8 @@ static void on_reply(redisAsyncContext *redis, void *raw, void *data)
 		return;
 	link->unanswered--;
 	link->last_reply = clock_mono_ms();
+	if (call->sent_at > store->alive_at)
+		store->alive_at = call->sent_at;
 	if (error && away(store, error)) {
 		store_link_lost(store, error);
 		return;
@@ -217,6 +219,7 @@ static void send_call(struct store_call *call)
 	else
 		store_encode(out, call->args, call->count);
 	call->sent = true;
+	call->sent_at = call->store->durable ? 0 : clock_mono_ms();
 	call->store->unsent--;
 	link = call->store->links[link_of(call)];
 	if (link->unanswered++ == 0)

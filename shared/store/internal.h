@@ -32,6 +32,7 @@ struct store_call {
 	store_done *done;
 	void *data;
 	int64_t not_before; /* monotonic ms; after a refusal that passes */
+	int64_t sent_at;    /* where Redis is not durable */
 	bool sent;
 	char *id, *run;
 	size_t count; /* of args */
@@ -70,7 +71,7 @@ struct store {
 	bool connected, up, told_down, durable, full, closing, refused;
 	bool has_to_write; /* a write was refused: the next session is up when one is taken */
 	unsigned tries;
-	int64_t up_since, next_try, connecting_since, ticked;
+	int64_t up_since, alive_at, next_try, connecting_since, ticked;
 	size_t setup_left;
 	struct err why;
 	struct store_script_info scripts[STORE_SCRIPT_MAX];

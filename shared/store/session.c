@@ -78,6 +78,7 @@ static void ready(struct store *store)
 	store->has_to_write = false;
 	store->tries = 0;
 	store->up_since = clock_mono_ms();
+	store->alive_at = 0;
 	tell(store, true);
 	store_calls_send(store);
 }
@@ -335,6 +336,7 @@ void store_close(struct store *store)
 bool store_up(const struct store *store) { return store->up; }
 bool store_durable(const struct store *store) { return store->durable; }
 bool store_full(const struct store *store) { return store->full; }
+int64_t store_alive_at(const struct store *store) { return store->up ? store->alive_at : 0; }
 size_t store_pending(const struct store *store) { return store->pending; }
 const char *store_prefix(const struct store *store) { return store->prefix; }
 uv_loop_t *store_loop(const struct store *store) { return store->loop; }

@@ -48,6 +48,9 @@ bool store_up(const struct store *store);
 int64_t store_session_ms(const struct store *store);
 /* Whether an answer means that the write is on disk (appendfsync always). */
 bool store_durable(const struct store *store);
+/* Redis was there at this time or later (monotonic ms), in the present session: an answered call was sent then. 0: none
+ * was. Kept only where Redis is not durable. */
+int64_t store_alive_at(const struct store *store);
 /* How many calls are unanswered. */
 size_t store_pending(const struct store *store);
 /* Redis refuses writes for want of memory; what was refused is tried again by itself. */
