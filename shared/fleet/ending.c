@@ -14,8 +14,9 @@ struct telling {
 	char *id, *run, *state, *epoch, *dedup;
 	struct store_reply *detail; /* reason, error, exit_code, result: fetched only where a job has joined this one */
 	char cursor[24];
-	bool failed; /* somebody could not be told: the end stays listed */
-	bool scan;   /* the dependents are read in batches */
+	bool failed;     /* somebody could not be told: the end stays listed */
+	uint64_t losses; /* store_losses, when it began */
+	bool scan;       /* the dependents are read in batches */
 	struct store_reply *children;
 	size_t next, open;
 	void (*done)(void *data);
@@ -44,11 +45,16 @@ static void end(struct telling *t)
 	free(t);
 }
 
+/* Redis may have forgotten the end itself, or that somebody was told. The end stays listed, if it is still one. */
+static bool may_be_forgotten(const struct telling *t) { return store_losses(t->fleet->store) != t->losses; }
+
 /* Whether a step could not be done, for a reason that does not pass. */
 static bool failed(struct telling *t, const char *id, const struct store_reply *reply)
 {
 	const char *error = store_reply_error(reply);
 
+	if (may_be_forgotten(t))
+		return true;
 	if (error)
 		log_error("telling job %s of the end of %s: %s; it will be tried again", id, t->id, error);
 	t->failed = t->failed || error;
@@ -85,6 +91,10 @@ static void on_keep(void *data, const struct store_reply *reply)
 	int64_t keep_s = store_reply_nil(reply) ? 86400 : store_reply_int(reply);
 	char ms[24];
 
+	if (failed(t, t->id, reply)) {
+		end(t);
+		return;
+	}
 	snprintf(ms, sizeof ms, "%" PRId64, keep_s * 1000 + 60000);
 	release_key(t, ms);
 }
@@ -206,6 +216,10 @@ static void on_scanned(void *data, const struct store_reply *reply)
 
 static void go_on(struct telling *t)
 {
+	if (may_be_forgotten(t)) {
+		end(t);
+		return;
+	}
 	if (t->next + 1 < store_reply_count(t->children)) {
 		resolve_batch(t);
 		return;
@@ -233,6 +247,7 @@ void fleet_tell(struct fleet *fleet, const char *id, const char *run, const char
 	t->dedup = xstrdup(dedup);
 	t->done = done;
 	t->data = data;
+	t->losses = store_losses(fleet->store);
 	fleet->busy++;
 	if (store_reply_count(children) > 0) {
 		t->children = store_reply_copy(children);

@@ -15,7 +15,7 @@ static void on_joined_resolved(void *data, const struct store_reply *reply)
 	struct registration *r = data;
 
 	if (registration_failed(r, reply)) {
-		registration_end(r, "waiting", NULL);
+		registration_give_up(r);
 		return;
 	}
 	fleet_follow(r->fleet, r->id, r->run, reply);
@@ -27,7 +27,7 @@ static void on_holder_detail(void *data, const struct store_reply *reply)
 	struct registration *r = data;
 
 	if (registration_failed(r, reply)) {
-		registration_end(r, "waiting", NULL);
+		registration_give_up(r);
 		return;
 	}
 	struct fleet_end e = {store_text_at(reply, 4), store_text_at(reply, 8), store_text_at(reply, 0),
@@ -41,7 +41,7 @@ static void on_holder_watched(void *data, const struct store_reply *reply)
 	struct registration *r = data;
 
 	if (registration_failed(r, reply)) {
-		registration_end(r, "waiting", NULL);
+		registration_give_up(r);
 		return;
 	}
 	if (fleet_says(reply, "live")) {
@@ -65,7 +65,7 @@ static void on_join(void *data, const struct store_reply *reply)
 	struct registration *r = data;
 
 	if (registration_failed(r, reply)) {
-		registration_end(r, "waiting", NULL);
+		registration_give_up(r);
 		return;
 	}
 	/* 'late': somebody else has finished it; register.lua will say so */
@@ -100,7 +100,7 @@ static void on_key(void *data, const struct store_reply *reply)
 
 	r->watched = false;
 	if (registration_failed(r, reply)) {
-		registration_end(r, "waiting", NULL);
+		registration_give_up(r);
 		return;
 	}
 	if (watched) {

@@ -51,14 +51,30 @@ void registration_end(struct registration *r, const char *state, const char *err
 	free(r);
 }
 
+static bool may_be_forgotten(const struct registration *r) { return store_losses(r->fleet->store) != r->losses; }
+
 bool registration_failed(struct registration *r, const struct store_reply *reply)
 {
 	const char *error = store_reply_error(reply);
 
+	if (may_be_forgotten(r))
+		return true;
 	if (error)
 		log_error("registering job %s: %s; it will be tried again", r->id, error);
 	r->failed = r->failed || error;
 	return error != NULL;
+}
+
+void registration_give_up(struct registration *r)
+{
+	if (!may_be_forgotten(r)) {
+		registration_end(r, "waiting", NULL);
+		return;
+	}
+	r->losses = store_losses(r->fleet->store);
+	r->failed = r->fresh = false;
+	r->revive = r->epoch > 0;
+	registration_from_stored(r);
 }
 
 struct registration *registration_new(struct fleet *fleet, const char *id)
@@ -67,6 +83,7 @@ struct registration *registration_new(struct fleet *fleet, const char *id)
 
 	r->fleet = fleet;
 	r->id = xstrdup(id);
+	r->losses = store_losses(fleet->store);
 	fleet->busy++;
 	return r;
 }
@@ -105,6 +122,10 @@ static void on_guard_gone(void *data, const struct store_reply *reply)
 	struct registration *r = data;
 	char state[24];
 
+	if (may_be_forgotten(r)) {
+		registration_give_up(r);
+		return;
+	}
 	if (fleet_says(reply, "redo")) {
 		registration_from_stored(r);
 		return;
@@ -128,8 +149,8 @@ static void step_done(struct registration *r)
 {
 	if (--r->open > 0)
 		return;
-	if (r->failed)
-		registration_end(r, "waiting", NULL);
+	if (r->failed || may_be_forgotten(r))
+		registration_give_up(r);
 	else if (r->next < r->count)
 		watch_batch(r);
 	else
@@ -185,7 +206,7 @@ static void on_waiting(void *data, const struct store_reply *reply)
 
 	preds_clear(r);
 	if (registration_failed(r, reply)) {
-		registration_end(r, "waiting", NULL);
+		registration_give_up(r);
 		return;
 	}
 	for (size_t i = 0; i + 1 < store_reply_count(reply); i += 2) {
@@ -234,6 +255,10 @@ static void on_stored(void *data, const struct store_reply *reply)
 	struct job job;
 	struct err err;
 
+	if (store_reply_nil(reply)) {
+		registration_end(r, "", "Redis does not know it any more: submit it again");
+		return;
+	}
 	if (job_decode_spec(&job, spec, len, r->id, NULL, NULL, r->fleet->limits, &err) < 0) {
 		registration_end(r, "", err.text);
 		return;

@@ -17,6 +17,7 @@ struct registration {
 	int64_t epoch;                   /* of this job, as far as this flow knows */
 	bool watched;                    /* the holder is to tell this job of its end */
 	bool reuse, owe, revive, known, fresh, failed;
+	uint64_t losses; /* store_losses, when this flow began (again) */
 	struct pred *preds;
 	size_t count, next, open;
 	fleet_admitted *admitted;
@@ -27,9 +28,12 @@ struct registration {
 struct registration *registration_new(struct fleet *fleet, const char *id);
 /* Tells whoever waits for it, and frees it. `error` may be NULL. */
 void registration_end(struct registration *r, const char *state, const char *error);
-/* Whether a step could not be done, for a reason that does not pass: then it is said, and the registration stays as it
- * is, listed in settling, for the caretaker to try again. */
+/* Whether a step could not be done, for a reason that does not pass (then it is said), or Redis may have forgotten the
+ * steps before. */
 bool registration_failed(struct registration *r, const struct store_reply *reply);
+/* What to do then: the registration stays as it is, listed in settling, for the caretaker to try again; or it begins
+ * again from what is stored. */
+void registration_give_up(struct registration *r);
 void registration_add_pred(struct registration *r, const char *id, const char *when);
 /* Takes over what a job says of its run, its dedup key and its predecessors. */
 void registration_take_job(struct registration *r, const struct job *job);

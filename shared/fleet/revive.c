@@ -29,12 +29,14 @@ struct revival {
 	struct node *nodes;        /* all that live again, by id, in the order they were found; the root first */
 	struct node *first, *last; /* whose dependents are still to be read */
 	size_t open;
-	bool joined; /* in the second phase: it is their turn */
+	uint64_t losses; /* store_losses, when it began */
+	bool joined;     /* in the second phase: it is their turn */
 	void (*done)(void *data);
 	void *data;
 };
 
 static void walk(struct revival *v);
+static void begin(struct revival *v, const char *id);
 static void register_all(struct revival *v);
 static void revive_child(struct revival *v, struct node *from, const char *child);
 
@@ -72,17 +74,33 @@ static struct node *add_node(struct revival *v, const char *id, const char *epoc
 	return node;
 }
 
-static void end(struct revival *v)
+static void free_nodes(struct revival *v)
 {
 	struct node *node, *next;
 
-	v->fleet->busy--;
-	v->done(v->data);
 	HASH_ITER(hh, v->nodes, node, next)
 	{
 		HASH_DEL(v->nodes, node);
 		free(node);
 	}
+	v->first = v->last = NULL;
+}
+
+static void end(struct revival *v)
+{
+	struct fleet *fleet = v->fleet;
+
+	if (store_losses(fleet->store) != v->losses) {
+		/* somebody who was revived may be skipped again */
+		char *id = xstrdup(v->nodes->id);
+		free_nodes(v);
+		begin(v, id);
+		free(id);
+		return;
+	}
+	fleet->busy--;
+	v->done(v->data);
+	free_nodes(v);
 	free(v);
 }
 
@@ -194,15 +212,20 @@ static void on_epoch(void *data, const struct store_reply *reply)
 	walk(root->revival);
 }
 
+static void begin(struct revival *v, const char *id)
+{
+	v->losses = store_losses(v->fleet->store);
+	v->joined = false;
+	store_format(v->fleet->store, on_epoch, add_node(v, id, "0"), "HGET %k epoch", KEY_JOB, id);
+}
+
 void fleet_revive(struct fleet *fleet, const char *id, void (*done)(void *data), void *data)
 {
 	struct revival *v = xcalloc(1, sizeof *v);
-	struct node *root;
 
 	v->fleet = fleet;
 	v->done = done;
 	v->data = data;
 	fleet->busy++;
-	root = add_node(v, id, "0");
-	store_format(fleet->store, on_epoch, root, "HGET %k epoch", KEY_JOB, id);
+	begin(v, id);
 }

@@ -254,6 +254,22 @@ void store_calls_unsend(struct store *store)
 	}
 }
 
+void store_calls_fail(struct store *store)
+{
+	static char text[] = "Redis was lost in between, and may have forgotten what came before";
+	redisReply error = {.type = REDIS_REPLY_ERROR, .str = text, .len = sizeof text - 1};
+	struct store_call *call = store->calls, *last = call ? call->prev : NULL; /* not what the answers lead to */
+	bool more = call != NULL;
+
+	while (more) {
+		struct store_call *next = call->next;
+		more = call != last;
+		if (call->script && call->script->rests)
+			answer(call, (const struct store_reply *)&error);
+		call = next;
+	}
+}
+
 void store_calls_drop(struct store *store)
 {
 	while (store->calls)

@@ -21,7 +21,8 @@ struct store_script_info {
 	int keys[STORE_SCRIPT_KEYS];
 	size_t key_count;
 	bool needs_memory; /* refused by a Redis that is full */
-	bool tried_once;   /* its caller has another way, and holds something meanwhile: it is told of a full Redis */
+	bool rests;      /* on answers before it: it is not sent again where Redis may have forgotten what they said */
+	bool tried_once; /* its caller has another way, and holds something meanwhile: it is told of a full Redis */
 };
 
 /* A call that has not been answered. `sent` is false while it waits for a session, or for its time. */
@@ -78,6 +79,7 @@ struct store {
 	size_t script_count;
 	struct store_call *calls; /* utlist, in the order they were made */
 	size_t pending, unsent;
+	uint64_t losses; /* how often Redis may have forgotten something */
 	struct buf scratch, out, events;
 };
 
@@ -98,6 +100,8 @@ const struct store_script_info *store_script_find(const struct store *store, con
 /* call.c */
 void store_calls_send(struct store *store); /* sends what is unsent and due */
 void store_calls_unsend(struct store *store);
+/* Answers with an error what rests on what Redis may have forgotten. */
+void store_calls_fail(struct store *store);
 void store_calls_drop(struct store *store);
 /* Appends one command in Redis' protocol. */
 void store_encode(struct buf *ret, const struct store_arg *args, size_t count);

@@ -24,6 +24,17 @@ static int parse_keys(struct store_script_info *info, struct err *err)
 	return 0;
 }
 
+/* The steps of flows (shared/fleet) that are true only if those before them still are. */
+static bool rests(const char *name)
+{
+	static const char *const names[] = {"dedup",  "join", "detail",   "watch",   "resolve",
+					    "revive", "told", "children", "register"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 int store_scripts_init(struct store *store, struct err *err)
 {
 	if (lua_script_count > STORE_SCRIPT_MAX)
@@ -34,6 +45,7 @@ int store_scripts_init(struct store *store, struct err *err)
 		info->needs_memory =
 			!strstr(info->script->text, "allow-oom") && !strstr(info->script->text, "no-writes");
 		info->tried_once = strcmp(info->script->name, "start") == 0;
+		info->rests = rests(info->script->name);
 		if (parse_keys(info, err) < 0)
 			return err->code;
 	}

@@ -30,9 +30,12 @@ static void tell(struct store *store, bool up)
 void store_link_lost(struct store *store, const char *why)
 {
 	struct store_link *links[STORE_LINKS];
+	bool forgetful;
 
 	memcpy(links, store->links, sizeof links);
 	memset(store->links, 0, sizeof store->links);
+	forgetful = store->up && !store->durable;
+	store->losses += forgetful;
 	store->connected = store->up = false;
 	if (!store->refused)
 		err_set(&store->why, ERR_SERVICE, "%s", why);
@@ -40,8 +43,11 @@ void store_link_lost(struct store *store, const char *why)
 	store_calls_unsend(store);
 	for (size_t i = 0; i < STORE_LINKS; i++)
 		store_link_free(links[i]);
-	if (!store->closing)
-		tell(store, false);
+	if (store->closing)
+		return;
+	tell(store, false);
+	if (forgetful)
+		store_calls_fail(store);
 }
 
 static void refuse(struct store *store, const char *why)
@@ -335,6 +341,7 @@ void store_close(struct store *store)
 
 bool store_up(const struct store *store) { return store->up; }
 bool store_durable(const struct store *store) { return store->durable; }
+uint64_t store_losses(const struct store *store) { return store->losses; }
 bool store_full(const struct store *store) { return store->full; }
 int64_t store_alive_at(const struct store *store) { return store->up ? store->alive_at : 0; }
 size_t store_pending(const struct store *store) { return store->pending; }

@@ -48,6 +48,10 @@ bool store_up(const struct store *store);
 int64_t store_session_ms(const struct store *store);
 /* Whether an answer means that the write is on disk (appendfsync always). */
 bool store_durable(const struct store *store);
+/* How often the session was lost to a Redis that may have forgotten its last second (it is not durable). What an answer
+ * from before the last of these said may not be so any more. The steps of flows whose callers rest on such answers
+ * (script.c) are not sent again then: they are answered with an error. */
+uint64_t store_losses(const struct store *store);
 /* Redis was there at this time or later (monotonic ms), in the present session: an answered call was sent then. 0: none
  * was. Kept only where Redis is not durable. */
 int64_t store_alive_at(const struct store *store);
