@@ -58,6 +58,9 @@ hidden byte nothing_is_left_over;            /* outbox, settling, leases, queues
 #if defined(CHAIN)
 #define NJ 3
 #define PREDS(j) ((j) == 0 -> 0 : 1 << ((j) - 1))
+#elif defined(FAN_IN)
+#define NJ 3
+#define PREDS(j) ((j) == 2 -> 3 : 0)
 #elif defined(PAIR)
 #define NJ 2
 #define PREDS(j) ((j) == 0 -> 0 : 1)
