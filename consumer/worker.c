@@ -119,7 +119,8 @@ static void fetch_again(struct worker *worker)
 	if (store_durable(worker->store) || (!worker->intake.late && worker->items == 0))
 		return;
 	acks_forget_late(worker);
-	err_set(&err, ERR_SERVICE, "Redis was lost, and may forget its last second: fetching again what is unacknowledged");
+	err_set(&err, ERR_SERVICE,
+		"Redis was lost, and may forget its last second: fetching again what is unacknowledged");
 	if (worker->intake.broker)
 		intake_lost(worker, &err);
 }

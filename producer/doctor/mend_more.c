@@ -52,8 +52,7 @@ void mend_dedup_take(struct doctor *doctor, struct finding *finding, int round)
 {
 	const char *tenure;
 	CLEANUP(freep)
-	char *holder = first_word(finding->sign, &tenure),
-	     *epoch = xmemdup0(tenure, strcspn(tenure, " "));
+	char *holder = first_word(finding->sign, &tenure), *epoch = xmemdup0(tenure, strcspn(tenure, " "));
 
 	(void)round;
 	take(doctor, finding->id, holder, *epoch ? epoch : "0");
