@@ -68,6 +68,10 @@ static void on_join(void *data, const struct store_reply *reply)
 		registration_give_up(r);
 		return;
 	}
+	if (fleet_says(reply, "late") && registration_too_late(r, reply)) {
+		registration_end(r, store_text_at(reply, 1), NULL);
+		return;
+	}
 	/* 'late': somebody else has finished it; register.lua will say so */
 	if (r->holder) {
 		const struct pred holder = {r->holder, "duplicate"};

@@ -106,15 +106,17 @@ void registration_add_pred(struct registration *r, const char *id, const char *w
 
 /* --- register --- */
 
-/* Whether somebody else has finished the registration, and the job has ended since: then a key that was taken here was
- * taken after its end had been told, and nobody would ever release it. */
-static bool too_late(const struct registration *r, const struct store_reply *reply)
+/* Where somebody else has finished the registration, and the job has ended since, a key that was taken here was taken
+ * after its end had been told: its end is told once more, so that the key goes. */
+bool registration_too_late(struct registration *r, const struct store_reply *reply)
 {
 	const char *text = store_text_at(reply, 1);
 	int state = job_state_parse(text, strlen(text));
 
-	return r->dedup && !r->holder && fleet_says(reply, "done") && state >= 0 &&
-	       job_state_ended((enum job_state)state);
+	if (!r->dedup || r->holder || state < 0 || !job_state_ended((enum job_state)state))
+		return false;
+	fleet_resume(r->fleet, r->id, NULL, NULL);
+	return true;
 }
 
 static void on_guard_gone(void *data, const struct store_reply *reply)
@@ -131,8 +133,8 @@ static void on_guard_gone(void *data, const struct store_reply *reply)
 		return;
 	}
 	fleet_follow(r->fleet, r->id, r->run, reply);
-	if (too_late(r, reply))
-		fleet_resume(r->fleet, r->id, NULL, NULL);
+	if (fleet_says(reply, "done"))
+		registration_too_late(r, reply);
 	snprintf(state, sizeof state, "%s", store_text_at(reply, 1));
 	registration_end(r, state, store_reply_error(reply));
 }

@@ -34,6 +34,9 @@ bool registration_failed(struct registration *r, const struct store_reply *reply
 /* What to do then: the registration stays as it is, listed in settling, for the caretaker to try again; or it begins
  * again from what is stored. */
 void registration_give_up(struct registration *r);
+/* Whether the job has ended already, as a script says at 1: {'late' or 'done', state}. Then its dedup key is released.
+ */
+bool registration_too_late(struct registration *r, const struct store_reply *reply);
 void registration_add_pred(struct registration *r, const char *id, const char *when);
 /* Takes over what a job says of its run, its dedup key and its predecessors. */
 void registration_take_job(struct registration *r, const struct job *job);
