@@ -73,7 +73,7 @@ static void each(struct worker *worker, const struct store_reply *ids, const cha
 
 struct overdue {
 	struct worker *worker;
-	char *pool, *priority, *task;
+	char *pool, *priority, *task, *queued_at;
 	char id[];
 };
 
@@ -82,6 +82,7 @@ static void overdue_free(struct overdue *o)
 	free(o->pool);
 	free(o->priority);
 	free(o->task);
+	free(o->queued_at);
 	free(o);
 }
 
@@ -93,7 +94,7 @@ static void on_depth(void *data, int64_t messages, int64_t consumers)
 	(void)consumers;
 	FAULT_POINT(OVERDUE_READY);
 	if (messages == 0 || messages == -1)
-		fleet_invite(worker->fleet, o->id, o->pool, o->priority, o->task);
+		fleet_invite(worker->fleet, o->id, o->pool, o->priority, o->task, o->queued_at);
 	overdue_free(o);
 }
 
@@ -125,6 +126,7 @@ static void on_overdue(void *data, const struct store_reply *reply)
 	o->pool = xstrdup(store_text_at(reply, 1));
 	o->priority = xstrdup(store_text_at(reply, 2));
 	o->task = xstrdup(store_text_at(reply, 3));
+	o->queued_at = xstrdup(store_text_at(reply, 4));
 	if (take_without_message(worker, o)) {
 		overdue_free(o);
 		return;

@@ -43,8 +43,8 @@ static void on_admitted(void *data, const struct store_reply *reply)
 		return;
 	}
 	if (strcmp(state, "queued") == 0 && r->owe)
-		fleet_invite(r->fleet, r->id, store_text_at(reply, 2), store_text_at(reply, 3),
-			     store_text_at(reply, 4));
+		fleet_invite(r->fleet, r->id, store_text_at(reply, 2), store_text_at(reply, 3), store_text_at(reply, 4),
+			     store_text_at(reply, 5));
 	registration_end(r, state, NULL);
 }
 

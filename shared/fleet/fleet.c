@@ -1,4 +1,6 @@
 /* The small flows, and what the answers of scripts lead to. */
+#include <stdio.h>
+
 #include "base/fault.h"
 #include "base/log.h"
 #include "fleet/internal.h"
@@ -20,6 +22,7 @@ size_t fleet_busy(const struct fleet *fleet) { return fleet->busy; }
 
 struct invitation {
 	struct fleet *fleet;
+	char queued_at[24];
 	char id[];
 };
 
@@ -37,6 +40,7 @@ static void on_invited(void *data, enum publish_outcome outcome)
 {
 	struct invitation *invitation = data;
 	struct fleet *fleet = invitation->fleet;
+	const struct store_arg args[] = {STORE_TEXT(invitation->queued_at)};
 
 	/* in a Redis that is full it may lie behind messages that nobody can admit: the caretaker is to look soon */
 	if (outcome != PUBLISH_CONFIRMED || store_full(fleet->store)) {
@@ -44,10 +48,11 @@ static void on_invited(void *data, enum publish_outcome outcome)
 		return;
 	}
 	FAULT_POINT(INVITE_CONFIRMED);
-	store_script(fleet->store, "invited", invitation->id, NULL, NULL, 0, on_noted, invitation);
+	store_script(fleet->store, "invited", invitation->id, NULL, args, 1, on_noted, invitation);
 }
 
-void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const char *priority, const char *task)
+void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const char *priority, const char *task,
+		  const char *queued_at)
 {
 	struct invitation *invitation;
 	size_t len = strlen(id) + 1;
@@ -57,6 +62,7 @@ void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const c
 	FAULT_POINT(INVITE_HANDED);
 	invitation = xmalloc(sizeof *invitation + len);
 	invitation->fleet = fleet;
+	snprintf(invitation->queued_at, sizeof invitation->queued_at, "%s", queued_at);
 	memcpy(invitation->id, id, len);
 	fleet->busy++;
 	publisher_invite(fleet->publisher, id, pool, priority, task, on_invited, invitation);
@@ -83,12 +89,14 @@ bool fleet_follow(struct fleet *fleet, const char *id, const char *run, const st
 		follow_end(fleet, id, run, reply);
 		return true;
 	}
-	if (ready && store_reply_count(reply) == 5) {
-		fleet_invite(fleet, id, store_text_at(reply, 2), store_text_at(reply, 3), store_text_at(reply, 4));
+	if (ready && store_reply_count(reply) == 6) {
+		fleet_invite(fleet, id, store_text_at(reply, 2), store_text_at(reply, 3), store_text_at(reply, 4),
+			     store_text_at(reply, 5));
 		return true;
 	}
-	if (fleet_says(reply, "queued") && store_reply_count(reply) == 4) {
-		fleet_invite(fleet, id, store_text_at(reply, 1), store_text_at(reply, 2), store_text_at(reply, 3));
+	if (fleet_says(reply, "queued") && store_reply_count(reply) == 5) {
+		fleet_invite(fleet, id, store_text_at(reply, 1), store_text_at(reply, 2), store_text_at(reply, 3),
+			     store_text_at(reply, 4));
 		return true;
 	}
 	return false;

@@ -56,8 +56,10 @@ bool fleet_follow(struct fleet *fleet, const char *id, const char *run, const st
 /* Finishes what `settling` lists for a job: a registration or an end, whichever it is. `done` may be NULL. */
 void fleet_resume(struct fleet *fleet, const char *id, void (*done)(void *data), void *data);
 
-/* Publishes an invitation; when it is confirmed the outbox entry's time moves on by five minutes (invited.lua). */
-void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const char *priority, const char *task);
+/* Publishes an invitation; when it is confirmed the outbox entry's time moves on by five minutes (invited.lua), unless
+ * the job has been queued again since `queued_at`, as its record had it. */
+void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const char *priority, const char *task,
+		  const char *queued_at);
 /* Publishes the replies that a job that has ended owes. */
 void fleet_reply(struct fleet *fleet, const char *id);
 

@@ -28,6 +28,20 @@ def late_key_of_a_success(fleet):
     fleet.settled()
 
 
+def late_confirm(fleet):
+    """What is told late of an invitation says nothing of the next one: the job has failed and is queued again, its worker has died
+    before it could invite, and the word that the first invitation was confirmed must not put the second one off by five minutes."""
+    log = fleet.dir + "/faults"
+    worker = fleet.start("--slots", "2", env={"FAULT_AT": "due.answered:kill", "FAULT_LOG": log}).ready()
+    done = fleet.command("submit", "fail", "--id", "again", "--retries", 1, "--backoff", "50ms",
+                         env={"FAULT_AT": "invite.confirmed:stall=5000"})
+    assert done.returncode == 0, done.stderr
+    assert worker.process.wait(10) == -9 and fleet.state("again") == "queued" and fleet.job("again")["attempt"] == "1", worker.log()
+    fleet.start("--slots", "2").ready()
+    assert fleet.wait("again", "failed", 30)["attempt"] == "2"
+    fleet.settled()
+
+
 def one(story, problems):
     fleet, began = FaultFleet(), time.monotonic()
     try:
@@ -41,7 +55,7 @@ def one(story, problems):
 
 
 def run_stories():
-    stories, problems = (late_key, late_key_of_a_success), []
+    stories, problems = (late_key, late_key_of_a_success, late_confirm), []
     threads = [threading.Thread(target=one, args=(story, problems)) for story in stories]
     for thread in threads:
         thread.start()

@@ -260,13 +260,23 @@ def test_who_tells_an_old_end_gets_no_dependents_of_the_next_one(fleet):
     assert script(fleet, "children", [job, dependents], ask) == ["stale"]
 
 
+def test_a_late_confirm_says_nothing_of_the_next_invitation(fleet):
+    job, outbox = fleet.key("job", "a"), fleet.key("outbox")
+    fleet.redis.hset(job, mapping={"state": "queued", "queued_at": 7})
+    fleet.redis.zadd(outbox, {"a": 7})
+    assert script(fleet, "invited", [job, outbox], ("a", "", "events", "6")) == ["none"]
+    assert fleet.redis.zscore(outbox, "a") == 7
+    assert script(fleet, "invited", [job, outbox], ("a", "", "events", "7")) == ["ok"]
+    assert fleet.redis.zscore(outbox, "a") > 7
+
+
 def test_an_overdue_invitation_is_struck_off_only_where_none_is_owed(fleet):
     outbox = fleet.key("outbox")
     for state, owed in (("running", False), ("queued", True)):
-        fleet.redis.hset(fleet.key("job", "a"), mapping={"state": state, "pool": "p", "priority": "normal", "task": "t"})
+        fleet.redis.hset(fleet.key("job", "a"), mapping={"state": state, "pool": "p", "priority": "normal", "task": "t", "queued_at": 3})
         fleet.redis.zadd(outbox, {"a": 5})
         answer = script(fleet, "owe", [fleet.key("job", "a"), outbox], ("a", "", "events"))
-        assert answer == (["queued", "p", "normal", "t"] if owed else ["none", "running"])
+        assert answer == (["queued", "p", "normal", "t", "3"] if owed else ["none", "running"])
         assert fleet.redis.zscore(outbox, "a") == (5 if owed else None)
 
 

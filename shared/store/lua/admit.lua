@@ -35,7 +35,7 @@ set('retries', retries)
 set('labels', labels)
 set('dedup', dedup)
 set('run', run)
-if state == 'queued' then set('queued_at', now) end
+if state == 'queued' then set('queued_at', stamp) end
 if state == 'waiting' then
   redis.call('HSET', waiting, '~', '')
   for i = first, #ARGV, 2 do redis.call('HSET', waiting, ARGV[i], ARGV[i + 1]) end
@@ -58,4 +58,4 @@ if run ~= '' then
   redis.call('PERSIST', run_jobs)
 end
 tell(state, 0)
-return {'new', state, pool, priority, task}
+return {'new', state, pool, priority, task, stamp}

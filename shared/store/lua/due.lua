@@ -4,7 +4,7 @@
 local job, scheduled, outbox, run_hash = unpack(KEYS)
 local id, run, events = unpack(ARGV)
 --#include common.inc.lua
-local v = redis.call('HMGET', job, 'state', 'run', 'attempt', 'pool', 'priority', 'task')
+local v = redis.call('HMGET', job, 'state', 'run', 'attempt', 'pool', 'priority', 'task', 'queued_at')
 if not v[1] then
   redis.call('ZREM', scheduled, id)
   return {'gone'}
@@ -14,11 +14,12 @@ local at = redis.call('ZSCORE', scheduled, id)
 if not at or tonumber(at) > now then return {'none', v[1]} end
 redis.call('ZREM', scheduled, id)
 if v[1] == 'scheduled' then
-  redis.call('HSET', job, 'state', 'queued', 'queued_at', now)
+  v[7] = stamp
+  redis.call('HSET', job, 'state', 'queued', 'queued_at', stamp)
   move('scheduled', 'queued')
   tell('queued', v[3])
 elseif v[1] ~= 'queued' then
   return {'none', v[1]}
 end
 redis.call('ZADD', outbox, now, id)
-return {'queued', v[4], v[5], v[6]}
+return {'queued', v[4], v[5], v[6], v[7]}

@@ -27,8 +27,8 @@ end
 if lost >= tonumber(max_lost) then
   return finish('running', 'failed', h, 'reason', 'poison', 'error', lost .. ' workers were lost while they ran it, the last one ' .. (v[12] or ''))
 end
-redis.call('HSET', job, 'state', 'queued', 'queued_at', now)
+redis.call('HSET', job, 'state', 'queued', 'queued_at', stamp)
 redis.call('ZADD', outbox, now, id)
 move('running', 'queued')
 tell('queued', v[4])
-return {'queued', v[10], v[11], v[13]}
+return {'queued', v[10], v[11], v[13], stamp}

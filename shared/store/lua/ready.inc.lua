@@ -7,7 +7,7 @@ local function ready(from, due_at, attempt)
     tell('scheduled', attempt)
     return 'scheduled'
   end
-  redis.call('HSET', job, 'state', 'queued', 'queued_at', now)
+  redis.call('HSET', job, 'state', 'queued', 'queued_at', stamp)
   redis.call('ZADD', outbox, now, id)
   move(from, 'queued')
   tell('queued', attempt)

@@ -17,4 +17,4 @@ local left = redis.call('HLEN', waiting)
 redis.call('HSET', job, 'pending', left)
 if left > 0 then return {'done', 'waiting'} end
 redis.call('HDEL', job, 'pending')
-return {'done', ready('waiting', h[4], h[7]), h[5], h[6], h[8]}
+return {'done', ready('waiting', h[4], h[7]), h[5], h[6], h[8], stamp}

@@ -41,4 +41,4 @@ if left > 0 then
   return {'none', 'waiting'}
 end
 redis.call('HDEL', job, 'pending')
-return {'ready', ready('waiting', v[3], v[6]), v[4], v[5], v[10]}
+return {'ready', ready('waiting', v[3], v[6]), v[4], v[5], v[10], stamp}
