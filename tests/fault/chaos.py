@@ -31,7 +31,7 @@ class Tally:
     def __init__(self):
         self.lock = threading.Lock()
         self.faults, self.problems, self.ends = collections.Counter(), collections.Counter(), collections.Counter()
-        self.cycles = self.bad_cycles = self.attempts = self.lost = self.twice = 0
+        self.cycles = self.bad_cycles = self.attempts = self.lost = self.stale_keys = 0
         self.queued, self.elsewhere, self.quiet = [], [], []
 
 
@@ -123,6 +123,7 @@ class Cycle:
                 del self.stopped[worker]
 
     def turn(self):
+        self.fleet.connection.process_data_events(0)
         self.go_on()
         self.keep_alive()
         for command in self.commands:
@@ -153,6 +154,8 @@ class Cycle:
         fleet = self.fleet
         self.events.take()
         self.keep_alive()
+        if fleet.connection.is_closed:
+            fleet.connect()
         flood, dags, groups = Flood(fleet, self.rng), self.graphs(), self.groups()
         self.submissions()
         for job in groups:
@@ -166,10 +169,12 @@ class Cycle:
         self.quiet_s = time.monotonic() - began
         if not done or not quiet:
             states = fleet.states(self.expected)
-            self.problems.append(("stuck", "jobs %s, commands %s, owed %s\n%s" % (
+            self.problems.append(("stuck", "jobs %s, commands %s, owed %s, %s" % (
                 {id: fleet.job(id) for id, state in states.items() if state not in ENDED}, [c.args for c in self.commands if not c.done],
-                left(fleet), fleet.logs())))
+                left(fleet), fleet.story())))
         self.leave()
+        if not done or not quiet:
+            self.problems.append(("stuck", "with its workers gone: %s\n%s" % (left(fleet), fleet.logs())))
         self.check(flood)
         flood.channel.close()
 
@@ -183,11 +188,11 @@ class Cycle:
         self.lines = read_log(self.log)
         terms = sum(what == "term" for _, _, what in self.blows)
         check = Check(self.fleet, self.jobs, self.expected, self.logged, self.lines, handed=terms,
-                      broken=lambda id: 1000 if self.jobs[id].get("task") == "note" else 0)
+                      broken=lambda id: 1000 if self.jobs[id].get("task") == "note" else 0, deaths=True)
         heard = self.events.take()
         self.times = [(at, id, state) for at, id, state, _ in heard]
         self.problems += check.all([event[1:] for event in heard])
-        self.records = check.records
+        self.records, self.stale_keys = check.records, check.stale_keys
         for id in flood.asked:
             flood.expected[id] = (self.expected[id], None)
         try:
@@ -247,6 +252,7 @@ def one(fleet, events, seed, tally):
         tally.problems.update(kind for kind, _ in cycle.problems)
         tally.ends.update(record.get("state") for record in getattr(cycle, "records", {}).values())
         tally.attempts += sum(line.what == "start" for line in getattr(cycle, "lines", ()))
+        tally.stale_keys += getattr(cycle, "stale_keys", 0)
         tally.lost += sum(int(record.get("lost") or 0) for record in getattr(cycle, "records", {}).values())
         if cycle.quiet_s is not None:
             tally.quiet.append(cycle.quiet_s)
@@ -299,8 +305,9 @@ def run_random(seconds, seed, lanes):
     for point in sorted(points):
         print("  %-24s %s" % (point, " ".join("%s %d" % (action, tally.faults[point, action]) for action in ("kill", "stall", "error")
                                               if tally.faults[point, action])))
-    print("jobs: %d (%s), %d processes, %d attempts lost" % (
-        sum(tally.ends.values()), ", ".join("%s %d" % pair for pair in sorted(tally.ends.items(), key=str)), tally.attempts, tally.lost))
+    print("jobs: %d (%s), %d processes, %d attempts lost, %d stale dedup keys left" % (
+        sum(tally.ends.values()), ", ".join("%s %d" % pair for pair in sorted(tally.ends.items(), key=str)), tally.attempts, tally.lost,
+        tally.stale_keys))
     told("from a worker's death to its job queued again (lease %d s)" % LEASE_S, tally.queued)
     told("from a worker's death to its job running again, with all others that wait", tally.elsewhere)
     told("from the last fault to nothing owed any more", tally.quiet)

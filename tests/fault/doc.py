@@ -8,7 +8,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("FLOTILLA_BUILD", os.path.join(ROOT, "build", "plain"))
 PATH = os.path.join(ROOT, "docs", "faults.md")
-WHO = {"w": "worker", "c": "command", "r": "runner"}
+WHO = {"w": "worker", "c": "command", "d": "doctor", "r": "runner"}
 ACTIONS = {"k": "kill", "s": "stall", "e": "error", "f": "error: the attempt fails"}
 
 

@@ -64,8 +64,8 @@ class Events:
 class Command:
     """A call of `flotilla`, once `when` is true; called again where a fault has killed it."""
 
-    def __init__(self, fleet, args, when=lambda: True, env=None):
-        self.fleet, self.args, self.when, self.env = fleet, [str(a) for a in args], when, env
+    def __init__(self, fleet, args, when=lambda: True, env=None, fine=(0,)):
+        self.fleet, self.args, self.when, self.env, self.fine = fleet, [str(a) for a in args], when, env, fine
         self.process, self.done, self.calls = None, False, 0
 
     def look(self):
@@ -83,10 +83,10 @@ class Command:
         words, code = self.process.stderr.read(), self.process.returncode
         self.process.stderr.close()
         self.process, self.env = None, None
-        if code == -signal.SIGKILL:
+        if code in (-signal.SIGKILL, 3):  # killed, or a service did not answer in time: calling again is safe, and is said to be
             return None
         self.done = True
-        return None if code == 0 else "flotilla %s: exit %d: %s" % (" ".join(self.args), code, words)
+        return None if code in self.fine else "flotilla %s: exit %d: %s" % (" ".join(self.args), code, words)
 
     def kill(self):
         if self.process and self.process.poll() is None:
@@ -125,10 +125,15 @@ class FaultFleet(Fleet):
     def all_ended(self, ids):
         return all(state in ENDED for state in self.states(ids).values())
 
+    def story(self):
+        """Of a fleet that is stuck: its workers' records, and what each queue has unacknowledged when they are gone."""
+        records = [self.redis.hgetall(self.key("worker", w.name)) for w in self.live()]
+        return "workers %s, caretaker %s" % (records, self.redis.get(self.key("caretaker")))
+
     def ends_of_workers(self):
         """Complaints about workers that ended by themselves."""
         return ["worker %s: exit %d\n%s" % (worker.name, worker.process.returncode, worker.log()[-2000:]) for worker in self.workers
-                if worker.process.poll() not in (None, 0, -signal.SIGKILL)]
+                if worker.process.poll() not in (None, 0, -signal.SIGKILL, -signal.SIGTERM)]  # told to leave before it listens
 
     def clear(self):
         """Leaves nothing of what has been done. No worker may run."""

@@ -57,8 +57,7 @@ def left(fleet):
     for index in INDICES:
         pipe.zrange(fleet.key(index), 0, 3, withscores=True)
     owed = dict(zip(INDICES, pipe.execute()))
-    if not any(owed.values()):
-        owed.update({name: fleet.queue_length("%s.%s" % (fleet.prefix, name)) for name in QUEUES})
+    owed.update({name: fleet.queue_length("%s.%s" % (fleet.prefix, name)) for name in QUEUES})
     return {name: what for name, what in owed.items() if what not in ([], 0, -1)}
 
 
@@ -66,8 +65,9 @@ class Check:
     """`jobs`: id → the message that was published. `expected`: id → its end, or a set of them. `logged`: ids of the jobs whose
     processes write to the log. `lines`: read_log. `broken`: a number, or one for each id."""
 
-    def __init__(self, fleet, jobs, expected, logged, lines, handed=0, broken=0):
+    def __init__(self, fleet, jobs, expected, logged, lines, handed=0, broken=0, deaths=False):
         self.fleet, self.jobs, self.logged, self.lines, self.handed = fleet, jobs, logged, lines, handed
+        self.deaths, self.stale_keys = deaths, 0
         self.broken = broken if callable(broken) else lambda id: broken
         self.expected = {id: {ends} if isinstance(ends, str) else set(ends) for id, ends in expected.items()}
         self.problems = []
@@ -182,8 +182,19 @@ class Check:
         for name in names:
             pipe.pttl(name)
         for name, ttl in zip(names, pipe.execute()):
-            if ttl == -1:
+            if ttl == -1 and not self.stale_key(name):
                 self.say("stuck", "%s is kept for ever", name)
+
+    def stale_key(self, name):
+        """A dedup key that a registration took after its job's end, and died before it could give it back. It hinders nobody: who
+        comes with that key takes it. Only where there were deaths; it is counted."""
+        prefix = self.fleet.key("dedup") + ":"
+        if not self.deaths or not name.startswith(prefix):
+            return False
+        holder = self.fleet.redis.get(name) if self.fleet.redis.type(name) == "string" else None
+        stale = self.records.get(holder, {}).get("state") in ENDED
+        self.stale_keys += stale
+        return stale
 
     def check_workers(self, live=()):
         """The workers that are known are those that live, and they do nothing."""
