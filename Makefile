@@ -336,7 +336,7 @@ $(BUILD)/bin/flotillad: $(worker_objects) $(static_library)
 
 # Plugins are loaded into the runner, and find its functions there.
 $(BUILD)/bin/flotilla-runner: $(runner_objects) $(static_library)
-	$(call link_program,-rdynamic $(static_library) $(library_libs) -ldl)
+	$(call link_program,-rdynamic $(static_library) $(library_libs) -ldl -lm)
 
 parts := $(BUILD)/libsupport.a $(BUILD)/libworker.a $(BUILD)/libcommand.a $(BUILD)/librunner.a $(static_library)
 link_parts = -Wl,--start-group $(parts) -Wl,--end-group $(library_libs)
