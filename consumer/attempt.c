@@ -13,6 +13,7 @@
 #define BACKOFF_MS 1000
 #define BACKOFF_MAX_MS 300000
 #define RESULTS_MAX (1 << 20)
+#define GATHER_AT_ONCE 100
 #define EARLY_ACK_MS 1000 /* a job that runs longer is acknowledged on the strength of its claim */
 
 static struct log_job about(const struct item *item)
@@ -229,11 +230,11 @@ static const struct exec_callbacks callbacks = {on_started, on_output, on_progre
 
 /* --- begin --- */
 
-/* The results of the predecessors, gathered one by one up to a bound. */
+/* The results of the predecessors, gathered one by one up to a bound, some at a time. */
 struct gathering {
 	struct item *item;
 	struct buf results, missing;
-	size_t open;
+	size_t next, open;
 };
 
 struct wanted {
@@ -281,9 +282,16 @@ static void start_exec(struct item *item, const char *results, const char *missi
 		exec_stop(attempt, EXEC_STOP_CANCEL);
 }
 
+static void gather(struct gathering *g);
+
 static void gathered(struct gathering *g)
 {
-	if (--g->open > 0)
+	g->open--;
+	if (g->next < g->item->job.after_count) {
+		gather(g);
+		return;
+	}
+	if (g->open > 0)
 		return;
 	buf_adds(&g->results, g->results.len ? "}" : "{}");
 	buf_adds(&g->missing, g->missing.len ? "]" : "[]");
@@ -310,6 +318,18 @@ static void on_result(void *data, const struct store_reply *reply)
 	gathered(g);
 }
 
+static void gather(struct gathering *g)
+{
+	const struct job *job = &g->item->job;
+
+	for (; g->next < job->after_count && g->open < GATHER_AT_ONCE; g->next++) {
+		struct wanted *wanted = xmalloc(sizeof *wanted);
+		*wanted = (struct wanted){g, g->next};
+		g->open++;
+		store_format(g->item->worker->store, on_result, wanted, "GET %k", KEY_RESULT, job->after[g->next].id);
+	}
+}
+
 void attempt_begin(struct item *item)
 {
 	struct worker *worker = item->worker;
@@ -321,14 +341,7 @@ void attempt_begin(struct item *item)
 	}
 	g = xcalloc(1, sizeof *g);
 	g->item = item;
-	g->open = 1;
-	for (size_t i = 0; i < item->job.after_count; i++) {
-		struct wanted *wanted = xmalloc(sizeof *wanted);
-		*wanted = (struct wanted){g, i};
-		g->open++;
-		store_format(worker->store, on_result, wanted, "GET %k", KEY_RESULT, item->job.after[i].id);
-	}
-	gathered(g);
+	gather(g);
 }
 
 /* --- leases and cancel --- */

@@ -287,11 +287,14 @@ static void on_sweep(void *data, const struct store_reply *reply)
 	c->sweeping = false;
 	if (store_reply_count(reply) != 8 || !c->mine)
 		return;
-	each(worker, store_reply_at(reply, 1), "due");
-	each(worker, store_reply_at(reply, 2), "expire");
-	sweep_outbox(worker, store_reply_at(reply, 3), redis_now);
-	sweep_settling(worker, store_reply_at(reply, 4), redis_now);
-	sweep_replies(worker, store_reply_at(reply, 5), redis_now);
+	/* what makes messages waits where the broker does not take them: it would only gather here */
+	if (fleet_has_room(worker->fleet)) {
+		each(worker, store_reply_at(reply, 1), "due");
+		each(worker, store_reply_at(reply, 2), "expire");
+		sweep_outbox(worker, store_reply_at(reply, 3), redis_now);
+		sweep_settling(worker, store_reply_at(reply, 4), redis_now);
+		sweep_replies(worker, store_reply_at(reply, 5), redis_now);
+	}
 	sweep_leases(c, store_reply_at(reply, 6), redis_now);
 	sweep_workers(worker, store_reply_at(reply, 7), redis_now);
 }

@@ -33,7 +33,9 @@ const char *cause_to_retry(const struct cause *cause)
 }
 
 struct culprit {
-	const struct store_reply *waiting;
+	struct session *session;
+	struct err *err;
+	const struct store_reply *waiting; /* a batch */
 	struct cause_step found;
 	int64_t ended_at; /* of the one found; the first that ended is why */
 };
@@ -58,23 +60,29 @@ static void on_predecessor(void *data, size_t index, const struct store_reply *r
 	culprit->ended_at = ended_at;
 }
 
+static bool on_batch(void *data, const struct store_reply *batch)
+{
+	struct culprit *culprit = data;
+	size_t count = store_reply_count(batch) / 2;
+	CLEANUP(freep) const char **ids = xcalloc(count + 1, sizeof *ids);
+
+	culprit->waiting = batch;
+	for (size_t i = 0; i < count; i++)
+		ids[i] = store_text_at(batch, 2 * i);
+	return session_each(culprit->session, "HGETALL", KEY_JOB, ids, count, on_predecessor, culprit, culprit->err) ==
+	       0;
+}
+
 /* The predecessor that `id` was skipped for; `ret->id` stays NULL where it cannot be found any more. */
 static int find_culprit(struct session *session, const char *id, struct cause_step *ret, struct err *err)
 {
-	CLEANUP(store_reply_freep) struct store_reply *waiting = session_ask(session, "HGETALL", KEY_WAITING, id, err);
-	CLEANUP(freep) const char **ids = NULL;
-	struct culprit culprit = {.waiting = waiting};
-	size_t count = store_reply_count(waiting) / 2;
+	struct culprit culprit = {.session = session, .err = err};
 	int r;
 
-	if (!waiting)
-		return err->code;
-	ids = xcalloc(count + 1, sizeof *ids);
-	for (size_t i = 0; i < count; i++)
-		ids[i] = store_text_at(waiting, 2 * i);
-	r = session_each(session, "HGETALL", KEY_JOB, ids, count, on_predecessor, &culprit, err);
+	err->code = 0;
+	r = session_scan(session, "HSCAN", KEY_WAITING, id, on_batch, &culprit, err);
 	*ret = culprit.found;
-	return r;
+	return r < 0 ? r : err->code;
 }
 
 /* One that joined another was skipped for what that one was skipped for: `*at` becomes the other's id. */

@@ -28,7 +28,7 @@ struct cancelling;
 struct one {
 	struct cancelling *all;
 	const char *id;
-	struct store_reply *dependents;
+	struct ids joined; /* by dedup key: they end with it */
 };
 
 struct cancelling {
@@ -39,12 +39,10 @@ struct cancelling {
 	bool quiet; /* a whole run: only the sums */
 };
 
-/* Those that had joined the job end with it. */
 static void say_joined(const struct one *one)
 {
-	for (size_t i = 0; i + 1 < store_reply_count(one->dependents); i += 2)
-		if (strcmp(store_text_at(one->dependents, i + 1), "duplicate") == 0)
-			printf("%s: cancelled too, it had joined %s\n", store_text_at(one->dependents, i), one->id);
+	for (size_t i = 0; i < one->joined.count; i++)
+		printf("%s: cancelled too, it had joined %s\n", one->joined.at[i], one->id);
 }
 
 static void say(const struct one *one, const char *word, const struct store_reply *reply)
@@ -77,29 +75,45 @@ static void on_cancelled(void *data, const struct store_reply *reply)
 	all->unknown += strcmp(word, "gone") == 0;
 	if (!all->quiet)
 		say(one, word, reply);
-	store_reply_free(one->dependents);
-	one->dependents = NULL;
+	ids_release(&one->joined);
 }
+
+static void read_dependents(struct one *one, const char *cursor);
 
 static void on_dependents(void *data, const struct store_reply *reply)
 {
 	struct one *one = data;
+	const struct store_reply *batch = store_reply_at(reply, 1);
+	const char *cursor = store_text_at(reply, 0);
 
-	one->dependents = store_reply_copy(reply);
-	fleet_cancel(one->all->session->fleet, one->id, on_cancelled, one);
+	for (size_t i = 0; i + 1 < store_reply_count(batch); i += 2)
+		if (strcmp(store_text_at(batch, i + 1), "duplicate") == 0)
+			ids_add(&one->joined, store_text_at(batch, i));
+	if (cursor[0] && strcmp(cursor, "0") != 0)
+		read_dependents(one, cursor);
+	else
+		fleet_cancel(one->all->session->fleet, one->id, on_cancelled, one);
+}
+
+static void read_dependents(struct one *one, const char *cursor)
+{
+	store_format(one->all->session->store, on_dependents, one, "HSCAN %k %s COUNT 500", KEY_DEPENDENTS, one->id,
+		     cursor);
 }
 
 static bool all_answered(void *data)
 {
 	struct cancelling *all = data;
 
-	for (; all->sent < all->ids->count && all->sent - all->answered < AT_ONCE; all->sent++) {
+	for (; all->sent < all->ids->count && all->sent - all->answered < AT_ONCE &&
+	       fleet_busy(all->session->fleet) < AT_ONCE;
+	     all->sent++) {
 		struct one *one = &all->jobs[all->sent];
 		*one = (struct one){.all = all, .id = all->ids->at[all->sent]};
 		if (all->quiet)
 			fleet_cancel(all->session->fleet, one->id, on_cancelled, one);
 		else
-			store_format(all->session->store, on_dependents, one, "HGETALL %k", KEY_DEPENDENTS, one->id);
+			read_dependents(one, "0");
 	}
 	return all->answered == all->ids->count;
 }

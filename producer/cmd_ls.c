@@ -1,8 +1,9 @@
-/* All jobs are read, the newest that match are kept. */
+/* All jobs are read, some thousand at a time; the newest that match are kept. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/duration.h"
 #include "commands.h"
@@ -51,14 +52,15 @@ static int take(void *data, int key, const char *value, struct err *err)
 }
 
 struct row {
-	const char *id;
+	char *id;
 	struct store_reply *record;
 	int64_t created_at;
 };
 
 struct listing {
 	const struct options *options;
-	const struct ids *ids;
+	const struct ids *ids; /* being read */
+	struct session *session;
 	struct row *rows;
 	size_t count, room, limit;
 };
@@ -72,13 +74,28 @@ static int newest_first(const void *a, const void *b)
 	return strcmp(x->id, y->id);
 }
 
+static void row_release(struct row *row)
+{
+	store_reply_free(row->record);
+	free(row->id);
+}
+
+/* Of those that came twice, too, one. */
 static void keep_newest(struct listing *listing)
 {
+	size_t kept = 0;
+
 	if (listing->count == 0)
 		return;
 	qsort(listing->rows, listing->count, sizeof *listing->rows, newest_first);
-	while (listing->count > listing->limit)
-		store_reply_free(listing->rows[--listing->count].record);
+	for (size_t i = 0; i < listing->count; i++) {
+		struct row *row = &listing->rows[i];
+		if (kept >= listing->limit || (kept && strcmp(listing->rows[kept - 1].id, row->id) == 0))
+			row_release(row);
+		else
+			listing->rows[kept++] = *row;
+	}
+	listing->count = kept;
 }
 
 static bool matches(const struct options *options, const struct store_reply *record)
@@ -106,8 +123,8 @@ static void on_record(void *data, size_t index, const struct store_reply *reply)
 			listing->rows = xrealloc(listing->rows, listing->room * sizeof *listing->rows);
 		}
 	}
-	listing->rows[listing->count++] =
-		(struct row){listing->ids->at[index], store_reply_copy(reply), record_int(reply, "created_at", 0)};
+	listing->rows[listing->count++] = (struct row){xstrdup(listing->ids->at[index]), store_reply_copy(reply),
+						       record_int(reply, "created_at", 0)};
 }
 
 static void print_table(const struct listing *listing, int64_t now)
@@ -143,15 +160,30 @@ static void print_rows(const struct listing *listing, int64_t now)
 		out_json(record_json(listing->rows[i].id, listing->rows[i].record, NULL), stdout);
 }
 
-static int list(struct session *session, struct listing *listing, struct ids *ids, struct err *err)
+static int read_records(void *data, const struct ids *ids, struct err *err)
 {
+	struct listing *listing = data;
+
+	listing->ids = ids;
+	return session_each(listing->session, "HGETALL", KEY_JOB, (const char *const *)ids->at, ids->count, on_record,
+			    listing, err);
+}
+
+static int read_run(struct listing *listing, const char *run, struct err *err)
+{
+	CLEANUP(ids_release) struct ids ids = {0};
+	int r = session_ids_of_run(listing->session, run, &ids, err);
+
+	return r < 0 ? r : read_records(listing, &ids, err);
+}
+
+static int list(struct listing *listing, struct err *err)
+{
+	struct session *session = listing->session;
 	const char *run = listing->options->run;
 	int64_t now = 0;
-	int r = run ? session_ids_of_run(session, run, ids, err) : session_ids_of_fleet(session, ids, err);
+	int r = run ? read_run(listing, run, err) : session_ids_of_fleet(session, read_records, listing, err);
 
-	if (r == 0)
-		r = session_each(session, "HGETALL", KEY_JOB, (const char *const *)ids->at, ids->count, on_record,
-				 listing, err);
 	if (r == 0)
 		r = session_now(session, &now, err);
 	if (r < 0)
@@ -164,16 +196,15 @@ static int list(struct session *session, struct listing *listing, struct ids *id
 static int exec(struct app *app, void *data, struct err *err)
 {
 	const struct options *options = data;
-	CLEANUP(ids_release) struct ids ids = {0};
 	CLEANUP(session_close) struct session session = {0};
 	struct listing listing = {
-		.options = options, .ids = &ids, .limit = options->limit ? (size_t)options->limit : 100};
+		.options = options, .session = &session, .limit = options->limit ? (size_t)options->limit : 100};
 	int r = session_open(&session, app, err);
 
 	if (r == 0)
-		r = list(&session, &listing, &ids, err);
+		r = list(&listing, err);
 	for (size_t i = 0; i < listing.count; i++)
-		store_reply_free(listing.rows[i].record);
+		row_release(&listing.rows[i]);
 	free(listing.rows);
 	return r;
 }

@@ -74,7 +74,7 @@ static bool all_answered(void *data)
 {
 	struct retrying *all = data;
 
-	for (; all->sent < all->ids->count && all->sent - all->answered < AT_ONCE; all->sent++) {
+	for (; all->sent < all->ids->count && fleet_busy(all->session->fleet) < AT_ONCE; all->sent++) {
 		struct one *one = &all->jobs[all->sent];
 		*one = (struct one){.all = all, .id = all->ids->at[all->sent]};
 		fleet_retry(all->session->fleet, one->id, on_retried, one);

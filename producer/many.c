@@ -1,4 +1,5 @@
 /* Many jobs at once: their ids, and their records in pipelined reads. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 
 #define WINDOW 1000
 #define SCAN_COUNT 2000
+#define SCAN_ENTRIES 500
 
 void ids_add(struct ids *ids, const char *id)
 {
@@ -31,29 +33,24 @@ static int compare_texts(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-int session_ids_of_run(struct session *session, const char *run, struct ids *ret, struct err *err)
+int session_scan(struct session *session, const char *command, enum store_key key, const char *id, session_batch *seen,
+		 void *data, struct err *err)
 {
-	CLEANUP(store_reply_freep) struct store_reply *reply = NULL;
+	char cursor[24] = "0";
 
-	/* a run's keys are named by the run */
-	reply = store_sync(session->store, SESSION_ANSWER_MS, err, "SMEMBERS %k", KEY_RUN_JOBS, run);
-	if (!reply)
-		return err->code;
-	for (size_t i = 0; i < store_reply_count(reply); i++)
-		ids_add(ret, store_text_at(reply, i));
-	if (ret->count)
-		qsort(ret->at, ret->count, sizeof *ret->at, compare_texts);
+	do {
+		CLEANUP(store_reply_freep)
+		struct store_reply *reply = store_sync(session->store, SESSION_ANSWER_MS, err, "%s %k %s COUNT %d",
+						       command, key, id, cursor, (int64_t)SCAN_ENTRIES);
+		if (!reply)
+			return err->code;
+		if (store_reply_error(reply))
+			return err_set(err, ERR_INPUT, "Redis says: %s", store_reply_error(reply));
+		snprintf(cursor, sizeof cursor, "%s", store_text_at(reply, 0));
+		if (!seen(data, store_reply_at(reply, 1)))
+			break;
+	} while (strcmp(cursor, "0") != 0);
 	return 0;
-}
-
-/* SCAN may name a key twice, and the other keys of a job look alike but for what is behind the id. */
-static void take_keys(const struct store_reply *keys, size_t before, struct ids *ret)
-{
-	for (size_t i = 0; i < store_reply_count(keys); i++) {
-		const char *key = store_text_at(keys, i);
-		if (strlen(key) > before && !strchr(key + before, ':'))
-			ids_add(ret, key + before);
-	}
 }
 
 static void drop_doubles(struct ids *ids)
@@ -70,13 +67,42 @@ static void drop_doubles(struct ids *ids)
 	ids->count = kept;
 }
 
-int session_ids_of_fleet(struct session *session, struct ids *ret, struct err *err)
+static bool add_batch(void *data, const struct store_reply *batch)
+{
+	for (size_t i = 0; i < store_reply_count(batch); i++)
+		ids_add(data, store_text_at(batch, i));
+	return true;
+}
+
+int session_ids_of_run(struct session *session, const char *run, struct ids *ret, struct err *err)
+{
+	/* a run's keys are named by the run */
+	int r = session_scan(session, "SSCAN", KEY_RUN_JOBS, run, add_batch, ret, err);
+
+	drop_doubles(ret);
+	return r;
+}
+
+/* The other keys of a job look alike but for what is behind the id. */
+static void take_keys(const struct store_reply *keys, size_t before, struct ids *ret)
+{
+	for (size_t i = 0; i < store_reply_count(keys); i++) {
+		const char *key = store_text_at(keys, i);
+		if (strlen(key) > before && !strchr(key + before, ':'))
+			ids_add(ret, key + before);
+	}
+}
+
+int session_ids_of_fleet(struct session *session, int (*seen)(void *data, const struct ids *batch, struct err *err),
+			 void *data, struct err *err)
 {
 	CLEANUP(buf_release) struct buf before = BUF_INIT;
-	CLEANUP(freep) char *cursor = xstrdup("0");
+	char cursor[24] = "0";
+	int r = 0;
 
 	store_key(&before, store_prefix(session->store), KEY_JOB, "", NULL);
 	do {
+		CLEANUP(ids_release) struct ids batch = {0};
 		CLEANUP(store_reply_freep)
 		struct store_reply *reply =
 			store_sync(session->store, SESSION_ANSWER_MS, err, "SCAN %s MATCH %k COUNT %d TYPE hash",
@@ -85,12 +111,11 @@ int session_ids_of_fleet(struct session *session, struct ids *ret, struct err *e
 			return err->code;
 		if (store_reply_error(reply))
 			return err_set(err, ERR_INPUT, "Redis says: %s", store_reply_error(reply));
-		take_keys(store_reply_at(reply, 1), before.len, ret);
-		free(cursor);
-		cursor = xstrdup(store_text_at(reply, 0));
-	} while (strcmp(cursor, "0") != 0);
-	drop_doubles(ret);
-	return 0;
+		snprintf(cursor, sizeof cursor, "%s", store_text_at(reply, 0));
+		take_keys(store_reply_at(reply, 1), before.len, &batch);
+		r = seen(data, &batch, err);
+	} while (r == 0 && strcmp(cursor, "0") != 0);
+	return r;
 }
 
 struct each;

@@ -14,44 +14,53 @@
 
 struct bad {
 	const char *id;
+	bool failed;
+	int64_t ended_at;
 	struct store_reply *record;
 };
 
 struct badness {
 	const struct ids *ids;
-	struct bad *jobs;
-	size_t count;
+	struct bad jobs[LISTED]; /* the first of them */
+	size_t count, kept;
 };
 
 static bool is_bad(int state) { return state == JOB_FAILED || state == JOB_CANCELLED || state == JOB_EXPIRED; }
-
-static void on_record(void *data, size_t index, const struct store_reply *record)
-{
-	struct badness *badness = data;
-
-	if (!is_bad(record_state(record)))
-		return;
-	badness->jobs = xrealloc(badness->jobs, (badness->count + 1) * sizeof *badness->jobs);
-	badness->jobs[badness->count++] = (struct bad){badness->ids->at[index], store_reply_copy(record)};
-}
 
 /* Failed ones first: what was cancelled or expired is seldom the cause. */
 static int first_to_end(const void *a, const void *b)
 {
 	const struct bad *x = a, *y = b;
-	bool x_failed = record_state(x->record) == JOB_FAILED, y_failed = record_state(y->record) == JOB_FAILED;
-	int64_t x_at = record_int(x->record, "ended_at", 0), y_at = record_int(y->record, "ended_at", 0);
 
-	if (x_failed != y_failed)
-		return x_failed ? -1 : 1;
-	return x_at == y_at ? strcmp(x->id, y->id) : x_at < y_at ? -1 : 1;
+	if (x->failed != y->failed)
+		return x->failed ? -1 : 1;
+	return x->ended_at == y->ended_at ? strcmp(x->id, y->id) : x->ended_at < y->ended_at ? -1 : 1;
+}
+
+static void on_record(void *data, size_t index, const struct store_reply *record)
+{
+	struct badness *badness = data;
+	struct bad bad = {badness->ids->at[index], record_state(record) == JOB_FAILED,
+			  record_int(record, "ended_at", 0), NULL};
+
+	if (!is_bad(record_state(record)))
+		return;
+	badness->count++;
+	if (badness->kept == LISTED) {
+		if (first_to_end(&bad, &badness->jobs[LISTED - 1]) > 0)
+			return;
+		store_reply_free(badness->jobs[--badness->kept].record);
+	}
+	bad.record = store_reply_copy(record);
+	badness->jobs[badness->kept++] = bad;
+	qsort(badness->jobs, badness->kept, sizeof bad, first_to_end);
 }
 
 static void print_bad(const struct run *run, const struct badness *badness)
 {
 	bool fancy = out_fancy(stdout);
 
-	for (size_t i = 0; i < badness->count && i < LISTED; i++) {
+	for (size_t i = 0; i < badness->kept; i++) {
 		const struct store_reply *record = badness->jobs[i].record;
 		const char *state = record_text(record, "state"), *error = record_text(record, "error");
 		CLEANUP(buf_release) struct buf clean = BUF_INIT;
@@ -93,7 +102,7 @@ static void print_json(const struct run *run, const struct run_counts *counts, c
 	for (int i = 0; i < JOB_STATE_COUNT; i++)
 		json_object_set_new(doc, job_state_name((enum job_state)i), json_integer(counts->in[i]));
 	json_object_set_new(doc, "elapsed_ms", json_integer(clock_mono_ms() - run->began_ms));
-	for (size_t i = 0; i < badness->count && i < LISTED; i++)
+	for (size_t i = 0; i < badness->kept; i++)
 		json_array_append_new(list, record_json(badness->jobs[i].id, badness->jobs[i].record, NULL));
 	json_object_set_new(doc, "not_succeeded", list);
 	out_json(doc, stdout);
@@ -106,8 +115,6 @@ static int find_bad(struct run *run, struct ids *ids, struct badness *badness, s
 	if (r == 0)
 		r = session_each(run->session, "HGETALL", KEY_JOB, (const char *const *)ids->at, ids->count, on_record,
 				 badness, err);
-	if (r == 0 && badness->count)
-		qsort(badness->jobs, badness->count, sizeof *badness->jobs, first_to_end);
 	return r;
 }
 
@@ -122,8 +129,7 @@ int run_report(struct run *run, const struct run_counts *counts, bool json, stru
 		print_json(run, counts, &badness);
 	else if (r == 0)
 		print_people(run, counts, &badness);
-	for (size_t i = 0; i < badness.count; i++)
+	for (size_t i = 0; i < badness.kept; i++)
 		store_reply_free(badness.jobs[i].record);
-	free(badness.jobs);
 	return r < 0 ? r : bad ? EXIT_NOT_SUCCEEDED : EXIT_OK;
 }

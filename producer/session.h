@@ -61,9 +61,18 @@ struct ids {
 void ids_add(struct ids *ids, const char *id);
 void ids_release(struct ids *ids);
 
-/* The jobs of a run, sorted; none where there is no such run. All jobs of the fleet, in no order. */
+/* The jobs of a run, sorted; none where there is no such run. */
 int session_ids_of_run(struct session *session, const char *run, struct ids *ret, struct err *err);
-int session_ids_of_fleet(struct session *session, struct ids *ret, struct err *err);
+/* All jobs of the fleet, in no order, some thousand at a time; one may come twice. `seen` gets each batch; an error
+ * that it returns ends the walk. */
+int session_ids_of_fleet(struct session *session, int (*seen)(void *data, const struct ids *batch, struct err *err),
+			 void *data, struct err *err);
+
+/* Reads a hash (HSCAN) or a set (SSCAN) of any size, batch by batch, so that Redis is never held up; an element may
+ * come twice. `seen` gets each batch and says whether to go on. */
+typedef bool session_batch(void *data, const struct store_reply *batch);
+int session_scan(struct session *session, const char *command, enum store_key key, const char *id, session_batch *seen,
+		 void *data, struct err *err);
 
 /* Sends COMMAND KEY for each id, pipelined; `seen` gets each answer with the index of its id. */
 typedef void session_seen(void *data, size_t index, const struct store_reply *reply);

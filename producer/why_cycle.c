@@ -10,24 +10,33 @@
 #define WALK_MAX 5000
 #define NAMED 50
 
+struct reading {
+	struct cycles *cycles;
+	const char *id;
+};
+
+static bool on_batch(void *data, const struct store_reply *batch)
+{
+	struct reading *reading = data;
+
+	for (size_t i = 0; i + 1 < store_reply_count(batch) && reading->cycles->count < WALK_MAX; i += 2)
+		if (strcmp(store_text_at(batch, i), "~") != 0)
+			cycles_add(reading->cycles, reading->id, store_text_at(batch, i));
+	return reading->cycles->count < WALK_MAX;
+}
+
 /* A job that was skipped keeps what was not met: only one that waits has predecessors here. */
 static int read_preds(const struct why *why, struct cycles *cycles, const char *id, struct err *err)
 {
-	CLEANUP(store_reply_freep)
-	struct store_reply *waiting = session_ask(why->session, "HGETALL", KEY_WAITING, id, err);
 	CLEANUP(store_reply_freep) struct store_reply *state = NULL;
+	struct reading reading = {cycles, id};
 
-	if (!waiting)
-		return err->code;
 	state = store_sync(why->session->store, SESSION_ANSWER_MS, err, "HGET %k state", KEY_JOB, id);
 	if (!state)
 		return err->code;
 	if (strcmp(store_reply_text(state, NULL), "waiting") != 0)
 		return 0;
-	for (size_t i = 0; i + 1 < store_reply_count(waiting) && cycles->count < WALK_MAX; i += 2)
-		if (strcmp(store_text_at(waiting, i), "~") != 0)
-			cycles_add(cycles, id, store_text_at(waiting, i));
-	return 0;
+	return session_scan(why->session, "HSCAN", KEY_WAITING, id, on_batch, &reading, err);
 }
 
 static void say_cycle(void *data, const char *const *ids, size_t count)

@@ -12,8 +12,10 @@
 #define LISTED 20
 
 struct preds {
-	const struct store_reply *waiting; /* id, when, id, when ... */
+	const struct why *why;
+	const struct store_reply *waiting; /* a batch: id, when, id, when ... */
 	size_t told, unknown;
+	struct err *err;
 };
 
 static void on_predecessor(void *data, size_t index, const struct store_reply *record)
@@ -37,30 +39,49 @@ static void on_predecessor(void *data, size_t index, const struct store_reply *r
 		why_say("%s: is %s (asked: %.*s)", id, state, len, when);
 }
 
-int why_waiting(const struct why *why, struct err *err)
+static bool on_batch(void *data, const struct store_reply *batch)
 {
-	CLEANUP(store_reply_freep)
-	struct store_reply *waiting = session_ask(why->session, "HGETALL", KEY_WAITING, why->id, err);
-	struct preds preds = {.waiting = waiting};
-	CLEANUP(freep) const char **ids = NULL;
-	size_t count = store_reply_count(waiting) / 2;
-	bool guarded;
+	struct preds *preds = data;
+	size_t count = store_reply_count(batch) / 2;
+	CLEANUP(freep) const char **ids = xcalloc(count + 1, sizeof *ids);
 
-	if (!waiting)
-		return err->code;
-	guarded = store_field(waiting, "~") != NULL;
-	ids = xcalloc(count + 1, sizeof *ids);
+	preds->waiting = batch;
 	for (size_t i = 0; i < count; i++)
-		ids[i] = store_text_at(waiting, 2 * i);
-	if (count > guarded && !*record_text(why->record, "duplicate_of"))
-		why_say("it waits for %zu predecessor%s:", count - guarded, count - guarded == 1 ? "" : "s");
-	if (session_each(why->session, "HGETALL", KEY_JOB, ids, count, on_predecessor, &preds, err) < 0)
+		ids[i] = store_text_at(batch, 2 * i);
+	return session_each(preds->why->session, "HGETALL", KEY_JOB, ids, count, on_predecessor, preds, preds->err) ==
+	       0;
+}
+
+static int say_predecessors(const struct why *why, size_t count, struct err *err)
+{
+	struct preds preds = {.why = why, .err = err};
+
+	err->code = 0;
+	if (count && !*record_text(why->record, "duplicate_of"))
+		why_say("it waits for %zu predecessor%s:", count, count == 1 ? "" : "s");
+	if (session_scan(why->session, "HSCAN", KEY_WAITING, why->id, on_batch, &preds, err) < 0 || err->code)
 		return err->code;
 	if (preds.told > LISTED)
 		why_say("and %zu more", preds.told - LISTED);
 	if (preds.unknown)
 		why_say("%zu of them nobody has submitted: submit them with that --id, or cancel this job",
 			preds.unknown);
+	return 0;
+}
+
+int why_waiting(const struct why *why, struct err *err)
+{
+	CLEANUP(store_reply_freep) struct store_reply *guard = NULL, *count = NULL;
+	bool guarded;
+
+	count = session_ask(why->session, "HLEN", KEY_WAITING, why->id, err);
+	guard = count ? store_sync(why->session->store, SESSION_ANSWER_MS, err, "HEXISTS %k ~", KEY_WAITING, why->id)
+		      : NULL;
+	if (!guard)
+		return err->code;
+	guarded = store_reply_int(guard) != 0;
+	if (say_predecessors(why, (size_t)store_reply_int(count) - guarded, err) < 0)
+		return err->code;
 	if (guarded)
 		why_say("its registration is not finished yet; the fleet's caretaker (a worker) finishes it, or submit "
 			"it again "

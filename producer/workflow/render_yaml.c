@@ -7,9 +7,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/cleanup.h"
 #include "base/utf8.h"
 #include "workflow/fields_of.h"
 #include "workflow/plan.h"
+
+#define KEY_MAX 1000
 
 /* Fields of the wire that are durations in a file: the name there, and the unit. */
 static const struct {
@@ -78,6 +81,18 @@ static void add_text(struct buf *ret, const char *text, size_t len, bool double_
 	buf_adds(ret, "\"");
 }
 
+/* A key with what parts it from its value. Of more than 1024 bytes YAML takes one only where it is announced. */
+static void add_key(struct buf *ret, const char *text, size_t len, const char *part)
+{
+	CLEANUP(buf_release) struct buf key = BUF_INIT;
+
+	add_text(&key, text, len, false);
+	if (key.len > KEY_MAX)
+		buf_addf(ret, "? %s%s", key.data, part);
+	else
+		buf_addf(ret, "%s: ", key.data);
+}
+
 /* The shortest form that reads back as the same number, and as no whole one. */
 static void add_real(struct buf *ret, double value)
 {
@@ -120,8 +135,7 @@ static void add_value(struct buf *ret, const msgpack_object *value)
 		buf_adds(ret, "{");
 		for (uint32_t i = 0; i < map->size; i++) {
 			buf_adds(ret, i ? ", " : "");
-			add_text(ret, map->ptr[i].key.via.str.ptr, map->ptr[i].key.via.str.size, false);
-			buf_adds(ret, ": ");
+			add_key(ret, map->ptr[i].key.via.str.ptr, map->ptr[i].key.via.str.size, " : ");
 			add_value(ret, &map->ptr[i].val);
 		}
 		buf_adds(ret, "}");
@@ -188,8 +202,8 @@ int workflow_yaml(const struct workflow *workflow, struct buf *ret, struct err *
 		buf_adds(ret, "files:  # made in the run's directory before it begins: name and size in bytes\n");
 	for (size_t i = 0; i < workflow->file_count; i++) {
 		buf_adds(ret, "  ");
-		add_text(ret, workflow->files[i].name, strlen(workflow->files[i].name), false);
-		buf_addf(ret, ": %" PRId64 "\n", workflow->files[i].size);
+		add_key(ret, workflow->files[i].name, strlen(workflow->files[i].name), "\n  : ");
+		buf_addf(ret, "%" PRId64 "\n", workflow->files[i].size);
 	}
 	buf_adds(ret, "jobs:\n");
 	for (size_t i = 0; i < workflow->count; i++)

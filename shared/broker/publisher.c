@@ -152,8 +152,8 @@ void publisher_close(struct publisher *publisher, int64_t flush_ms)
 	pthread_mutex_unlock(&publisher->lock);
 	wake(publisher);
 	pthread_join(publisher->thread, NULL);
-	call_back_all(publisher);
 	publisher->up = false;
+	call_back_all(publisher);
 	uv_close((uv_handle_t *)&publisher->async, on_closed);
 }
 

@@ -90,7 +90,7 @@ void fleet_admit(struct fleet *fleet, const struct job *job, bool owe, fleet_adm
 {
 	struct registration *r = registration_new(fleet, job->id);
 	struct fleet_admit_text text = {.labels_buf = BUF_INIT, .reply_buf = BUF_INIT};
-	struct store_arg *args = xcalloc(16 + 2 * job->after_count, sizeof *args);
+	struct store_arg *args;
 	char n[4][24];
 	size_t i = 0;
 
@@ -98,6 +98,7 @@ void fleet_admit(struct fleet *fleet, const struct job *job, bool owe, fleet_adm
 	r->admitted = done;
 	r->data = data;
 	registration_take_job(r, job);
+	args = xcalloc(18 + 2 * registration_first(r), sizeof *args);
 	fleet_admit_args(job, &text);
 	args[i++] = STORE_TEXT(job->task);
 	args[i++] = STORE_TEXT(job->pool);
@@ -113,10 +114,8 @@ void fleet_admit(struct fleet *fleet, const struct job *job, bool owe, fleet_adm
 	args[i++] = STORE_TEXT(job->dedup ? job->dedup : "");
 	args[i++] = text.reply;
 	args[i++] = text.encoding;
-	for (size_t a = 0; a < r->count; a++) {
-		args[i++] = STORE_TEXT(r->preds[a].id);
-		args[i++] = STORE_TEXT(r->preds[a].when);
-	}
+	args[i++] = number(n[3], sizeof n[3], registration_first(r) < r->count ? FLEET_ENTRIES : -1);
+	i += registration_args(r, 0, registration_first(r), args + i);
 	store_script(fleet->store, "admit", job->id, job->run, args, i, on_admitted, r);
 	free(args);
 	fleet_admit_release(&text);

@@ -1,6 +1,6 @@
 /* Telling dependents. An end that is listed in `settling` is told to each entry of the job's dependents by resolve.lua,
- * a hundred at a time, each batch moving the entry's time on; then the dedup key is released, then the entry is struck
- * off. Whoever does this twice, or two at once, does no harm. */
+ * a hundred at a time, as fast as the broker takes what that makes ready, each batch moving the entry's time on; then
+ * the dedup key is released, then the entry is struck off. Whoever does this twice, or two at once, does no harm. */
 #include <inttypes.h>
 
 #include <stdio.h>
@@ -19,6 +19,7 @@ struct telling {
 	bool scan;       /* the dependents are read in batches */
 	struct store_reply *children;
 	size_t next, open;
+	struct fleet_pause pause;
 	void (*done)(void *data);
 	void *data;
 };
@@ -127,8 +128,10 @@ static void on_resolved(void *data, const struct store_reply *reply)
 	struct child *child = data;
 	struct telling *t = child->telling;
 
+	t->fleet->resolving--;
 	if (!failed(t, child->id, reply))
 		fleet_follow(t->fleet, child->id, t->run, reply);
+	fleet_room(t->fleet);
 	free(child);
 	if (--t->open == 0)
 		go_on(t);
@@ -149,6 +152,7 @@ static void resolve_child(struct telling *t, const char *id, const char *when)
 		e.result = store_text_at(t->detail, 3);
 	}
 	t->open++;
+	t->fleet->resolving++;
 	fleet_resolve(t->fleet, id, t->run, t->id, &e, on_resolved, child);
 }
 
@@ -160,18 +164,19 @@ static bool has_joined(const struct store_reply *children)
 	return false;
 }
 
-static void resolve_batch(struct telling *t)
+static void resolve_some(void *data)
 {
+	struct telling *t = data;
 	size_t count = store_reply_count(t->children);
 
 	t->open = 1; /* held until the whole batch is sent */
 	for (size_t i = 0; i < 2 * FLEET_BATCH && t->next + 1 < count; i += 2, t->next += 2)
 		resolve_child(t, store_text_at(t->children, t->next), store_text_at(t->children, t->next + 1));
-	if (t->scan)
-		store_format(t->fleet->store, NULL, NULL, "ZADD %k XX INCR 1000 %s", KEY_SETTLING, "", t->id);
 	if (--t->open == 0)
 		go_on(t);
 }
+
+static void resolve_batch(struct telling *t) { fleet_when_room(t->fleet, &t->pause, resolve_some, t); }
 
 static void on_detail(void *data, const struct store_reply *reply)
 {

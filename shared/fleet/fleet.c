@@ -43,12 +43,13 @@ static void on_invited(void *data, enum publish_outcome outcome)
 	const struct store_arg args[] = {STORE_TEXT(invitation->queued_at)};
 
 	/* in a Redis that is full it may lie behind messages that nobody can admit: the caretaker is to look soon */
-	if (outcome != PUBLISH_CONFIRMED || store_full(fleet->store)) {
+	if (outcome == PUBLISH_CONFIRMED && !store_full(fleet->store)) {
+		FAULT_POINT(INVITE_CONFIRMED);
+		store_script(fleet->store, "invited", invitation->id, NULL, args, 1, on_noted, invitation);
+	} else {
 		on_noted(invitation, NULL);
-		return;
 	}
-	FAULT_POINT(INVITE_CONFIRMED);
-	store_script(fleet->store, "invited", invitation->id, NULL, args, 1, on_noted, invitation);
+	fleet_published(fleet, outcome);
 }
 
 void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const char *priority, const char *task,

@@ -25,6 +25,8 @@ struct fleet *fleet_new(const struct fleet_options *options);
 void fleet_free(struct fleet *fleet);
 /* How many flows are under way, invitations and replies not confirmed yet among them. */
 size_t fleet_busy(const struct fleet *fleet);
+/* Whether more may be begun that ends in messages: false while thousands wait for the broker to confirm them. */
+bool fleet_has_room(const struct fleet *fleet);
 
 /* What became of an admission. `state` is a state's name, or "" where an error says why not. */
 struct fleet_admission {

@@ -12,11 +12,28 @@ struct fleet {
 	struct store *store;
 	struct publisher *publisher;
 	const struct job_limits *limits;
-	size_t busy;
+	size_t busy, resolving;
+	struct fleet_pause *paused, *last_paused; /* in the order they came */
 };
 
 #define FLEET_BATCH 100
 #define FLEET_BATCH_TEXT "100"
+/* So many entries of a hash go into one script, or come out of one call: some tenths of a millisecond of Redis. */
+#define FLEET_ENTRIES 500
+
+/* room.c: an end that has dependents by the thousand makes invitations faster than the broker confirms them. So many
+ * may be under way, those included that a resolve which is not answered yet may bring; who would begin more waits. */
+#define FLEET_INVITATIONS 2000
+struct fleet_pause {
+	struct fleet_pause *next;
+	void (*go_on)(void *data);
+	void *data;
+};
+/* Calls `go_on` at once, or when there is room again; `pause` is the caller's until then. */
+void fleet_when_room(struct fleet *fleet, struct fleet_pause *pause, void (*go_on)(void *data), void *data);
+/* Some of what was under way is done; a message has come to its end. */
+void fleet_room(struct fleet *fleet);
+void fleet_published(struct fleet *fleet, enum publish_outcome outcome);
 
 /* ending.c: how a predecessor ended, in the words that resolve.lua takes. */
 struct fleet_end {

@@ -84,14 +84,15 @@ static void on_join(void *data, const struct store_reply *reply)
 /* The job's own predecessors come from its spec: a join that is taken back puts them in waiting again. */
 static void join(struct registration *r)
 {
-	struct store_arg *args = xcalloc(1 + 2 * r->count, sizeof *args);
-	size_t n = 0;
+	size_t first = r->holder ? 0 : registration_first(r), n = 0;
+	struct store_arg *args = xcalloc(2 + 2 * first, sizeof *args);
+	char part[24] = "";
 
 	args[n++] = STORE_TEXT(r->holder ? r->holder : "");
-	for (size_t i = 0; i < r->count && !r->holder; i++) {
-		args[n++] = STORE_TEXT(r->preds[i].id);
-		args[n++] = STORE_TEXT(r->preds[i].when);
-	}
+	if (first > 0 && first < r->count)
+		snprintf(part, sizeof part, "%zu", first);
+	args[n++] = STORE_TEXT(part);
+	n += registration_args(r, 0, first, args + n);
 	store_script(r->fleet->store, "join", r->id, r->run, args, n, on_join, r);
 	free(args);
 }

@@ -1,14 +1,13 @@
-/* Registration, in steps that can each be done twice and in any company:
+/* Registration, in steps that can each be done twice and in any company. Jobs that wait for nothing are done after the
+ * first.
  *
- *   admit      the record, the spec, the guard, the entry in settling; for a job that waits for nothing that is all
- *
- *   dedup      take the key; held by another that lives: wait for it alone (join), watch it, look at the key again
- *
- *   revive     of a job that was retried: whom it let be skipped lives again
- *
- *   watch      each predecessor; one that has ended already is resolved at once
- *
- *   register   the guard goes, and with the last predecessor gone the job is ready
+ * - admit: the record, the spec, the guard, the first predecessors, the entry in settling
+ * - dedup: take the key; held by another that lives, the job waits for that one alone (join), watches it, and looks at
+ * the key again
+ * - fill: the rest of many predecessors
+ * - revive, of a job that was retried: whom it let be skipped lives again
+ * - watch: each predecessor; one that has ended already is resolved at once
+ * - register: the guard goes, and with the last predecessor gone the job is ready
  */
 #include <stdio.h>
 
@@ -100,7 +99,8 @@ static const char *plain_when(const char *when)
 
 void registration_add_pred(struct registration *r, const char *id, const char *when)
 {
-	r->preds = xrealloc(r->preds, (r->count + 1) * sizeof *r->preds);
+	if ((r->count & (r->count - 1)) == 0) /* twice the room at each power of two */
+		r->preds = xrealloc(r->preds, (r->count ? 2 * r->count : 1) * sizeof *r->preds);
 	r->preds[r->count++] = (struct pred){xstrdup(id), plain_when(when)};
 }
 
@@ -201,33 +201,51 @@ static void watch_batch(struct registration *r)
 	step_done(r);
 }
 
-/* What waits in Redis counts, not the message: a retried job has only what was not met, a joined one its holder. */
+static void read_on(struct registration *r);
+
+/* What waits in Redis counts, not the message: a retried job has only what was not met, a joined one its holder. An
+ * entry may come twice, which does no harm. */
 static void on_waiting(void *data, const struct store_reply *reply)
 {
 	struct registration *r = data;
+	const struct store_reply *entries = store_reply_at(reply, 1);
 
-	preds_clear(r);
 	if (registration_failed(r, reply)) {
 		registration_give_up(r);
 		return;
 	}
-	for (size_t i = 0; i + 1 < store_reply_count(reply); i += 2) {
-		const char *when = store_text_at(reply, i + 1);
-		if (strcmp(store_text_at(reply, i), "~") != 0 && strcmp(when, "duplicate") != 0)
-			registration_add_pred(r, store_text_at(reply, i), when);
+	for (size_t i = 0; i + 1 < store_reply_count(entries); i += 2) {
+		const char *when = store_text_at(entries, i + 1);
+		if (strcmp(store_text_at(entries, i), "~") != 0 && strcmp(when, "duplicate") != 0)
+			registration_add_pred(r, store_text_at(entries, i), when);
 	}
-	watch_batch(r);
+	snprintf(r->cursor, sizeof r->cursor, "%s", store_text_at(reply, 0));
+	if (strcmp(r->cursor, "0") == 0)
+		watch_batch(r);
+	else
+		read_on(r);
+}
+
+static void read_on(struct registration *r)
+{
+	store_format(r->fleet->store, on_waiting, r, "HSCAN %k %s COUNT %d", KEY_WAITING, r->id, r->cursor,
+		     (int64_t)FLEET_ENTRIES);
 }
 
 static void read_waiting(void *data)
 {
 	struct registration *r = data;
-	store_format(r->fleet->store, on_waiting, r, "HGETALL %k", KEY_WAITING, r->id);
+
+	preds_clear(r);
+	snprintf(r->cursor, sizeof r->cursor, "0");
+	read_on(r);
 }
 
 void registration_watch_all(struct registration *r)
 {
-	if (r->fresh && !r->holder && r->count > 0) {
+	if (r->count > FLEET_ENTRIES && !r->full) {
+		registration_fill(r);
+	} else if (r->fresh && !r->holder && r->count > 0) {
 		r->fresh = false;
 		watch_batch(r);
 	} else if (r->revive) {
@@ -279,6 +297,7 @@ void registration_from_stored(struct registration *r)
 	free(r->stale_tenure);
 	r->run = r->dedup = r->stale = r->stale_tenure = NULL;
 	r->watched = false;
+	r->fresh = r->full = false;
 	store_format(r->fleet->store, on_stored, r, "GET %k", KEY_SPEC, r->id);
 }
 

@@ -18,6 +18,8 @@ struct registration {
 	bool watched;                    /* the holder is to tell this job of its end */
 	bool reuse, owe, revive, known, fresh, failed;
 	uint64_t losses; /* store_losses, when this flow began (again) */
+	bool full; /* all predecessors stand in `waiting` */
+	char cursor[24];
 	struct pred *preds;
 	size_t count, next, open;
 	fleet_admitted *admitted;
@@ -38,13 +40,18 @@ void registration_give_up(struct registration *r);
  */
 bool registration_too_late(struct registration *r, const struct store_reply *reply);
 void registration_add_pred(struct registration *r, const char *id, const char *when);
+/* How many predecessors the first script writes. */
+size_t registration_first(const struct registration *r);
+/* Appends ids and conditions of `count` predecessors from `from` to `args`; says how many arguments. */
+size_t registration_args(const struct registration *r, size_t from, size_t count, struct store_arg *args);
 /* Takes over what a job says of its run, its dedup key and its predecessors. */
 void registration_take_job(struct registration *r, const struct job *job);
 
 /* The steps, each of which goes on to the next by itself. */
 void registration_from_stored(struct registration *r); /* read the spec, then the key */
 void registration_take_key(struct registration *r);    /* join.c: dedup, join */
-void registration_watch_all(struct registration *r);   /* revive, watch, resolve */
+void registration_watch_all(struct registration *r);   /* fill, revive, watch, resolve */
+void registration_fill(struct registration *r);        /* fill.c, then on with watch_all */
 void registration_watch(struct registration *r, const struct pred *pred, store_done *done, void *data);
 void registration_take_guard_away(struct registration *r); /* register */
 

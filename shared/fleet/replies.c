@@ -53,6 +53,7 @@ static void on_struck(void *data, const struct store_reply *reply)
 static void on_published(void *data, enum publish_outcome outcome)
 {
 	struct answer *answer = data;
+	struct fleet *fleet = answer->fleet;
 	const struct store_arg args[] = {STORE_BYTES(answer->entry, answer->len)};
 
 	FAULT_POINT(REPLY_CONFIRMED);
@@ -60,6 +61,7 @@ static void on_published(void *data, enum publish_outcome outcome)
 		on_struck(answer, NULL);
 	else
 		store_script(answer->fleet->store, "replied", answer->id, NULL, args, 1, on_struck, answer);
+	fleet_published(fleet, outcome);
 }
 
 /* FNV-1a: a name for an entry, not a secret. */
@@ -114,8 +116,13 @@ static void publish(struct fleet *fleet, const char *id, const struct store_repl
 
 struct asker {
 	struct fleet *fleet;
+	char cursor[24];
+	size_t found;
+	struct fleet_pause pause;
 	char id[];
 };
+
+static void ask(void *data);
 
 static void on_asked(void *data, const struct store_reply *reply)
 {
@@ -130,10 +137,24 @@ static void on_asked(void *data, const struct store_reply *reply)
 			strcmp(store_text_at(entries, i + 1), "json") == 0 ? JOB_JSON : JOB_MSGPACK;
 		publish(asker->fleet, asker->id, reply, entry, size, encoding);
 	}
-	if (store_reply_count(entries) == 0)
+	asker->found += store_reply_count(entries);
+	snprintf(asker->cursor, sizeof asker->cursor, "%s", store_text_at(reply, 10));
+	if (asker->cursor[0] && strcmp(asker->cursor, "0") != 0) {
+		fleet_when_room(asker->fleet, &asker->pause, ask, asker);
+		return;
+	}
+	if (asker->found == 0)
 		store_script(asker->fleet->store, "replied", asker->id, NULL, nobody, 1, NULL, NULL);
 	asker->fleet->busy--;
 	free(asker);
+}
+
+static void ask(void *data)
+{
+	struct asker *asker = data;
+	const struct store_arg args[] = {STORE_TEXT(asker->cursor)};
+
+	store_script(asker->fleet->store, "answer", asker->id, NULL, args, 1, on_asked, asker);
 }
 
 void fleet_reply(struct fleet *fleet, const char *id)
@@ -143,9 +164,10 @@ void fleet_reply(struct fleet *fleet, const char *id)
 
 	if (!fleet->publisher)
 		return;
-	asker = xmalloc(sizeof *asker + len);
+	asker = xcalloc(1, sizeof *asker + len);
 	asker->fleet = fleet;
+	snprintf(asker->cursor, sizeof asker->cursor, "0");
 	memcpy(asker->id, id, len);
 	fleet->busy++;
-	store_script(fleet->store, "answer", id, NULL, NULL, 0, on_asked, asker);
+	ask(asker);
 }

@@ -28,6 +28,9 @@ struct revival {
 	struct fleet *fleet;
 	struct node *nodes;        /* all that live again, by id, in the order they were found; the root first */
 	struct node *first, *last; /* whose dependents are still to be read */
+	struct node *reading;      /* whose are being read, up to `cursor` */
+	char cursor[24];
+	struct node *registering; /* the next one to be registered */
 	size_t open;
 	uint64_t losses; /* store_losses, when it began */
 	bool joined;     /* in the second phase: it is their turn */
@@ -104,41 +107,50 @@ static void end(struct revival *v)
 	free(v);
 }
 
-static void on_registered(void *data)
-{
-	struct revival *v = data;
+static void on_registered(void *data);
 
-	if (--v->open > 0)
+/* The second phase, a hundred at a time; those that joined others after all the rest. The root is finished by whoever
+ * asked for the revival. */
+static void register_some(struct revival *v)
+{
+	while (v->open < FLEET_BATCH && v->registering) {
+		struct node *node = v->registering;
+
+		v->registering = node->hh.next;
+		if (node->joined != v->joined)
+			continue;
+		v->open++;
+		fleet_register(v->fleet, node->id, strtoll(node->epoch, NULL, 10), false, on_registered, v);
+	}
+	if (v->open > 0)
 		return;
 	if (v->joined) {
 		end(v);
 		return;
 	}
 	v->joined = true;
-	register_all(v);
+	v->registering = v->nodes->hh.next;
+	register_some(v);
 }
 
-/* The second phase. The root is finished by whoever asked for the revival. */
-static void register_all(struct revival *v)
+static void on_registered(void *data)
 {
-	struct node *node, *next, *root = v->nodes;
+	struct revival *v = data;
 
-	FAULT_POINT(REVIVE_WALKED);
-	v->open = 1;
-	HASH_ITER(hh, v->nodes, node, next)
-	{
-		if (node == root || node->joined != v->joined)
-			continue;
-		v->open++;
-		fleet_register(v->fleet, node->id, strtoll(node->epoch, NULL, 10), false, on_registered, v);
-	}
-	on_registered(v);
+	v->open--;
+	register_some(v);
 }
+
+static void read_dependents(struct revival *v);
 
 static void step_done(struct revival *v)
 {
-	if (--v->open == 0)
+	if (--v->open > 0)
+		return;
+	if (strcmp(v->cursor, "0") == 0)
 		walk(v);
+	else
+		read_dependents(v);
 }
 
 static void on_resumed(void *data)
@@ -180,12 +192,20 @@ static void revive_child(struct revival *v, struct node *from, const char *child
 
 static void on_dependents(void *data, const struct store_reply *reply)
 {
-	struct node *node = data;
-	struct revival *v = node->revival;
+	struct revival *v = data;
+	const struct store_reply *children = store_reply_at(reply, 1);
 
-	for (size_t i = 0; i + 1 < store_reply_count(reply); i += 2)
-		revive_child(v, node, store_text_at(reply, i));
+	for (size_t i = 0; i + 1 < store_reply_count(children); i += 2)
+		revive_child(v, v->reading, store_text_at(children, i));
+	snprintf(v->cursor, sizeof v->cursor, "%s", store_reply_error(reply) ? "0" : store_text_at(reply, 0));
 	step_done(v);
+}
+
+static void read_dependents(struct revival *v)
+{
+	v->open = 1;
+	store_format(v->fleet->store, on_dependents, v, "HSCAN %k %s COUNT %d", KEY_DEPENDENTS, v->reading->id,
+		     v->cursor, (int64_t)FLEET_ENTRIES);
 }
 
 static void walk(struct revival *v)
@@ -193,15 +213,18 @@ static void walk(struct revival *v)
 	struct node *node = v->first;
 
 	if (!node) {
-		register_all(v);
+		FAULT_POINT(REVIVE_WALKED);
+		v->registering = v->nodes->hh.next;
+		register_some(v);
 		return;
 	}
 	v->first = node->later;
 	node->queued = false;
 	if (!v->first)
 		v->last = NULL;
-	v->open = 1;
-	store_format(v->fleet->store, on_dependents, node, "HGETALL %k", KEY_DEPENDENTS, node->id);
+	v->reading = node;
+	snprintf(v->cursor, sizeof v->cursor, "0");
+	read_dependents(v);
 }
 
 static void on_epoch(void *data, const struct store_reply *reply)

@@ -216,6 +216,19 @@ Test(workflow_yaml, odd_values_survive_being_written)
 	assert_round_trip(&workflow);
 }
 
+/* A key of more than 1024 bytes has to be announced in YAML; escaped, a shorter one is as long. */
+Test(workflow_yaml, long_keys_survive_being_written)
+{
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+
+	buf_addf(&text, "jobs:\n  a: { task: t, args: { ? \"%01100d\" : [1, { ? \"", 0);
+	for (int i = 0; i < 300; i++)
+		buf_adds(&text, "\\t");
+	buf_adds(&text, "\" : 2 }] } }\n");
+	CLEANUP(workflow_release) struct workflow workflow = load_yaml_text(text.data, &no_options);
+	assert_round_trip(&workflow);
+}
+
 Test(workflow_yaml, a_replay_in_yaml)
 {
 	CLEANUP(workflow_release)

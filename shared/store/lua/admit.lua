@@ -2,9 +2,10 @@
 -- admit: writes a job's record and spec. One without predecessors and dedup key is queued or scheduled at once; another
 -- waits behind a guard ('~'), listed in settling, until its registration is finished (register.lua). An id that is known
 -- gets nothing new but its reply.
+-- Of many predecessors only the first are given here: `part` says how many then, and fill.lua adds the rest.
 -- outbox '1': an invitation is owed (the job did not come in a message that is still unacknowledged).
 local job, spec, result, waiting, asked, settling, scheduled, expiring, outbox, replies, run_hash, run_jobs = unpack(KEYS)
-local id, run, events, task, pool, priority, body, owe, delay, run_at, expires_at, keep, retries, labels, dedup, reply, encoding = unpack(ARGV, 1, 17)
+local id, run, events, task, pool, priority, body, owe, delay, run_at, expires_at, keep, retries, labels, dedup, reply, encoding, part = unpack(ARGV, 1, 18)
 --#include common.inc.lua
 local known = redis.call('HMGET', job, 'state', 'epoch')
 if known[1] then
@@ -22,7 +23,7 @@ local due
 if delay ~= '' then due = now + delay end
 if run_at ~= '' and tonumber(run_at) > now then due = tonumber(run_at) end
 local state = 'queued'
-local first = 18
+local first = 19
 if ARGV[first] or dedup ~= '' then state = 'waiting' elseif due then state = 'scheduled' end
 local h = {'state', state, 'task', task, 'pool', pool, 'priority', priority, 'attempt', 0, 'created_at', now}
 local function set(name, value)
@@ -35,10 +36,11 @@ set('retries', retries)
 set('labels', labels)
 set('dedup', dedup)
 set('run', run)
+set('part', part)
 if state == 'queued' then set('queued_at', stamp) end
 if state == 'waiting' then
   redis.call('HSET', waiting, '~', '')
-  for i = first, #ARGV, 2 do redis.call('HSET', waiting, ARGV[i], ARGV[i + 1]) end
+  if ARGV[first] then redis.call('HSET', waiting, unpack(ARGV, first)) end
   set('pending', redis.call('HLEN', waiting))
   redis.call('ZADD', settling, now, id)
 elseif state == 'scheduled' then

@@ -13,6 +13,6 @@ if v[1] ~= 'failed' and v[1] ~= 'cancelled' and v[1] ~= 'expired' then return {'
 if redis.call('ZSCORE', settling, id) then return {'busy'} end
 local epoch = (tonumber(v[3]) or 0) + 1
 -- one that had joined another begins anew: join.lua makes it wait for a holder again, or for its own predecessors
-if v[5] then redis.call('DEL', waiting) end
+if v[5] then redis.call('UNLINK', waiting) end
 revive(v[1], epoch)
 return {'revived', tostring(epoch)}
