@@ -97,7 +97,7 @@ missing_tool = $(if $(shell command -v $(1) 2>/dev/null),,$(1) (Debian package $
 missing_header = $(if $(shell printf '\043include <$(1)>\n' | $(CC) -E - >/dev/null 2>&1 || echo no),$(1) (Debian package $(2)))
 
 goals := $(or $(MAKECMDGOALS),all)
-without_libraries := deps demo test outage fault bench coverage lint layers format clean help uninstall fuzz ci
+without_libraries := deps demo test outage fault bench pressure coverage lint layers format clean help uninstall fuzz ci
 ifneq ($(filter-out $(without_libraries),$(goals)),)
 missing := $(strip $(call missing_tool,$(CC),$(if $(is_clang),clang,gcc)) $(call missing_tool,$(PKG_CONFIG),pkg-config))
 ifeq ($(missing),)
@@ -158,7 +158,7 @@ parallel = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(she
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo test outage run-outage run-tests unit integration clients model lint layers format fuzz run-fuzzers bench coverage install \
+.PHONY: all deps demo test outage run-outage run-tests unit integration clients model lint layers format fuzz run-fuzzers bench coverage install pressure \
 	uninstall clean help ci FORCE
 
 all: $(static_library) $(shared_library) $(programs)
@@ -178,6 +178,7 @@ help:
 	'make fuzz       each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)' \
 	'make fault      breaks workers at every fault point, then RANDOM_SECONDS=$(RANDOM_SECONDS) at random (docs/faults.md)' \
 	'make bench      how fast it is on this machine' \
+	'make pressure   a million jobs, a hundred thousand dependents: memory, and how long Redis is held up; PRESSURE_*= for less' \
 	'make coverage   which lines the tests reach' \
 	'make install    to PREFIX=$(PREFIX), below DESTDIR=; make uninstall' \
 	'make clean      remove build/' \
@@ -264,6 +265,16 @@ print-includes:
 	@echo '$(includes) $(library_cflags) -DFLOTILLA_VERSION="\"$(VERSION)\""'
 
 build-benches: $(benches)
+
+# How much of it; .ci/run takes less.
+PRESSURE_JOBS ?= 1000000
+PRESSURE_WAITING ?= 10000
+PRESSURE_WIDE ?= 100000
+pressure: export PRESSURE_JOBS PRESSURE_WAITING PRESSURE_WIDE
+pressure:
+	@scripts/deps build run test
+	@$(parallel) all build-benches
+	@tests/run $(BUILD) pressure
 
 coverage:
 	@scripts/coverage

@@ -132,17 +132,21 @@ static void hand_out(struct broker *broker, uint16_t channel, struct assembly *i
 	m->properties = p;
 }
 
-static void on_header(struct broker *broker, const amqp_frame_t *frame, struct broker_event *ret)
+/* Another class has other properties, in less memory. */
+static int on_header(struct broker *broker, const amqp_frame_t *frame, struct broker_event *ret, struct err *err)
 {
 	struct assembly *in = session_channel(broker, frame->channel);
 
+	if (frame->payload.properties.class_id != AMQP_BASIC_CLASS)
+		return session_lost(broker, err, "connected", "the header of a message is none");
 	if (in->stage != ASSEMBLY_HEADER)
-		return;
+		return 0;
 	in->properties = frame->payload.properties.decoded;
 	in->body_size = frame->payload.properties.body_size;
 	in->stage = ASSEMBLY_BODY;
 	if (in->body_size == 0)
 		hand_out(broker, frame->channel, in, ret);
+	return 0;
 }
 
 static void on_body(struct broker *broker, const amqp_frame_t *frame, struct broker_event *ret)
@@ -243,7 +247,7 @@ static int on_frame(struct broker *broker, const amqp_frame_t *frame, struct bro
 	ret->channel = frame->channel;
 	switch (frame->frame_type) {
 	case AMQP_FRAME_METHOD: r = on_method(broker, frame, ret, err); break;
-	case AMQP_FRAME_HEADER: on_header(broker, frame, ret); break;
+	case AMQP_FRAME_HEADER: r = on_header(broker, frame, ret, err); break;
 	case AMQP_FRAME_BODY: on_body(broker, frame, ret); break;
 	default: break;
 	}

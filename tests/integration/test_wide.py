@@ -1,0 +1,132 @@
+"""Jobs with more predecessors, dependents and askers than one script looks at: what is done batch by batch may stop after any."""
+from fleet import until
+
+WIDE = 1200  # more than two batches of predecessors
+FIRST = 500  # what the first script writes (FLEET_ENTRIES)
+
+
+def registered(fleet, id, pending=WIDE):
+    job = fleet.key("job", id)
+    until(lambda: fleet.redis.hlen(job + ":waiting") == pending and not fleet.redis.hexists(job + ":waiting", "~"), 20,
+          lambda: "%s waits for %d: %s, %d" % (id, pending, fleet.job(id), fleet.redis.hlen(job + ":waiting")))
+    assert fleet.job(id)["pending"] == str(pending) and "part" not in fleet.job(id)
+
+
+def half_registered(fleet, id, at):
+    """As if whoever registered it had died when `at` predecessors were written."""
+    job = fleet.key("job", id)
+    preds = ["p-%d" % i for i in range(WIDE)]
+    fleet.redis.hdel(job + ":waiting", *preds[at:])
+    fleet.redis.hset(job + ":waiting", "~", "")
+    fleet.redis.hset(job, mapping={"part": at, "pending": at + 1})
+    for pred in preds:
+        fleet.redis.hdel(fleet.key("job", pred, "dependents"), id)
+    return job
+
+
+def submit_wide(fleet, id, **more):
+    fleet.publish({"id": id, "task": "noop", "after": ["p-%d" % i for i in range(WIDE)], **more})
+    registered(fleet, id)
+
+
+def publish_preds(fleet, but=()):
+    for i in range(WIDE):
+        if i not in but:
+            fleet.publish({"id": "p-%d" % i, "task": "noop"})
+
+
+def test_the_caretaker_goes_on_where_somebody_died(fleet):
+    fleet.worker("--slots", 4)
+    for at in (FIRST, 2 * FIRST):
+        id = "j%d" % at
+        submit_wide(fleet, id)
+        half_registered(fleet, id, at)
+        fleet.redis.zadd(fleet.key("settling"), {id: 0})
+        registered(fleet, id)
+    publish_preds(fleet)
+    for id in ("j%d" % FIRST, "j%d" % (2 * FIRST)):
+        fleet.wait(id, "succeeded", 60)
+    fleet.settled()
+
+
+def test_cancelled_half_registered_and_tried_again(fleet):
+    fleet.worker("--slots", 4)
+    submit_wide(fleet, "j")
+    half_registered(fleet, "j", FIRST)
+    fleet.command("cancel", "j", check=0)
+    assert fleet.state("j") == "cancelled"
+    fleet.command("retry", "j", check=0)
+    registered(fleet, "j")
+    publish_preds(fleet, but={WIDE - 1})
+    until(lambda: fleet.job("j").get("pending") == "1", 60, lambda: "all but one have ended: %s" % fleet.job("j"))
+    assert fleet.state("j") == "waiting"
+    fleet.publish({"id": "p-%d" % (WIDE - 1), "task": "noop"})
+    fleet.wait("j", "succeeded")
+    fleet.settled()
+
+
+def test_a_join_that_is_taken_back_waits_for_all_of_its_own(fleet):
+    fleet.worker("--slots", 4)
+    fleet.publish({"id": "h", "task": "noop", "dedup": "k", "after": ["gate"]})
+    fleet.wait("h", "waiting")
+    fleet.publish({"id": "j", "task": "noop", "dedup": "k", "after": ["p-%d" % i for i in range(WIDE)]})
+    until(lambda: fleet.job("j").get("duplicate_of") == "h" and not fleet.redis.hexists(fleet.key("job", "j", "waiting"), "~"),
+          what="j joins h")
+    assert fleet.redis.hgetall(fleet.key("job", "j", "waiting")) == {"h": "duplicate"} and "part" not in fleet.job("j")
+    fleet.command("cancel", "j", check=0)
+    fleet.command("cancel", "h", check=0)
+    fleet.wait("h", "cancelled")
+    fleet.command("retry", "j", check=0)
+    registered(fleet, "j")
+
+
+def test_a_predecessor_ends_while_half_is_written(fleet):
+    """One that failed makes it skipped at once; tried again it asks all of them, those never written as well."""
+    fleet.worker("--slots", 4)
+    submit_wide(fleet, "j")
+    half_registered(fleet, "j", FIRST)
+    fleet.redis.hset(fleet.key("job", "p-3", "dependents"), "j", "succeeded")
+    fleet.publish({"id": "p-3", "task": "fail"})
+    fleet.wait("j", "skipped")
+    fleet.command("retry", "p-3", check=0)
+    fleet.wait("p-3", "failed")
+    fleet.wait("j", "skipped")
+    fleet.settled()
+    assert fleet.redis.hlen(fleet.key("job", "j", "waiting")) == WIDE
+
+
+def test_hundreds_ask_for_one_reply(fleet):
+    """More askers than one look takes; each gets one reply."""
+    fleet.worker("--slots", 4)
+    queue = fleet.reply_queue()
+    for i in range(700):
+        fleet.publish({"id": "j", "task": "noop", "after": ["gate"]}, reply_to=queue, correlation_id="c%d" % i)
+    until(lambda: fleet.redis.hlen(fleet.key("job", "j", "replies")) == 700, what="all are noted")
+    fleet.publish({"id": "gate", "task": "noop"})
+    got = sorted(fleet.get(queue)[1].correlation_id for _ in range(700))
+    assert got == sorted("c%d" % i for i in range(700))
+    fleet.settled()
+    assert fleet.channel.basic_get(queue, auto_ack=True)[0] is None
+
+
+def test_a_wide_end_is_taken_up_soon_after_its_teller_died(fleet):
+    """Each batch moves the end's entry on to now, not into the future."""
+    for i in range(WIDE):
+        fleet.redis.hset(fleet.key("job", "one", "dependents"), "gone-%d" % i, "succeeded")
+    fleet.worker("--slots", 4)
+    fleet.publish({"id": "one", "task": "noop"})
+    fleet.wait("one", "succeeded")
+    fleet.settled()
+    for i in range(WIDE):
+        fleet.redis.hset(fleet.key("job", "one", "dependents"), "gone-%d" % i, "succeeded")
+    fleet.redis.zadd(fleet.key("settling"), {"one": 1})
+    listed = []
+
+    def told():
+        score = fleet.redis.zscore(fleet.key("settling"), "one")
+        if score is not None:
+            listed.append(score)
+        return score is None
+    until(told, what="it is told again")
+    seconds, micros = fleet.redis.time()
+    assert max(listed) <= seconds * 1000 + micros // 1000 + 1
