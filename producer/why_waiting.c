@@ -15,6 +15,7 @@ struct preds {
 	const struct why *why;
 	const struct store_reply *waiting; /* a batch: id, when, id, when ... */
 	size_t told, unknown;
+	bool counting; /* enough have been listed: only whether the rest is there */
 	struct err *err;
 };
 
@@ -27,7 +28,9 @@ static void on_predecessor(void *data, size_t index, const struct store_reply *r
 
 	if (strcmp(id, "~") == 0)
 		return;
-	if (record_state(record) < 0)
+	if (preds->counting)
+		preds->unknown += store_reply_int(record) == 0;
+	else if (record_state(record) < 0)
 		preds->unknown++;
 	if (++preds->told > LISTED)
 		return;
@@ -48,8 +51,9 @@ static bool on_batch(void *data, const struct store_reply *batch)
 	preds->waiting = batch;
 	for (size_t i = 0; i < count; i++)
 		ids[i] = store_text_at(batch, 2 * i);
-	return session_each(preds->why->session, "HGETALL", KEY_JOB, ids, count, on_predecessor, preds, preds->err) ==
-	       0;
+	preds->counting = preds->told >= LISTED;
+	return session_each(preds->why->session, preds->counting ? "EXISTS" : "HGETALL", KEY_JOB, ids, count,
+			    on_predecessor, preds, preds->err) == 0;
 }
 
 static int say_predecessors(const struct why *why, size_t count, struct err *err)
