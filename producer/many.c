@@ -8,7 +8,7 @@
 #include "session.h"
 
 #define WINDOW 1000
-#define SCAN_COUNT 2000
+#define SCAN_COUNT 500
 #define SCAN_ENTRIES 500
 
 void ids_add(struct ids *ids, const char *id)

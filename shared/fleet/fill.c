@@ -38,7 +38,7 @@ static void on_filled(void *data, const struct store_reply *reply)
 	struct registration *r = data;
 
 	if (registration_failed(r, reply)) {
-		registration_end(r, "waiting", NULL);
+		registration_give_up(r);
 	} else if (fleet_says(reply, "at")) {
 		fill_from(r, store_text_at(reply, 1));
 	} else if (fleet_says(reply, "full")) {

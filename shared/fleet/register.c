@@ -19,7 +19,7 @@ struct step {
 	const struct pred *pred;
 };
 
-static void watch_batch(struct registration *r);
+static void watch_some(struct registration *r);
 
 static void preds_clear(struct registration *r)
 {
@@ -149,13 +149,14 @@ void registration_take_guard_away(struct registration *r)
 
 static void step_done(struct registration *r)
 {
-	if (--r->open > 0)
-		return;
-	if (r->failed || may_be_forgotten(r))
+	bool stop = r->failed || may_be_forgotten(r);
+
+	r->open--;
+	if (!stop && r->next < r->count)
+		watch_some(r);
+	else if (r->open == 0 && stop)
 		registration_give_up(r);
-	else if (r->next < r->count)
-		watch_batch(r);
-	else
+	else if (r->open == 0)
 		registration_take_guard_away(r);
 }
 
@@ -189,15 +190,20 @@ void registration_watch(struct registration *r, const struct pred *pred, store_d
 	store_script(r->fleet->store, "watch", pred->id, NULL, args, 2, done, data);
 }
 
-static void watch_batch(struct registration *r)
+/* A hundred at a time: when one is answered the next is asked. */
+static void watch_some(struct registration *r)
 {
-	r->open = 1; /* held until the whole batch is sent */
-	for (size_t i = 0; i < FLEET_BATCH && r->next < r->count; i++) {
+	while (r->open < FLEET_BATCH && r->next < r->count) {
 		struct step *step = xmalloc(sizeof *step);
 		*step = (struct step){r, &r->preds[r->next++]};
 		r->open++;
 		registration_watch(r, step->pred, on_watched, step);
 	}
+}
+
+static void watch_all(struct registration *r)
+{
+	r->open = 1; /* held until the first are sent */
 	step_done(r);
 }
 
@@ -221,7 +227,7 @@ static void on_waiting(void *data, const struct store_reply *reply)
 	}
 	snprintf(r->cursor, sizeof r->cursor, "%s", store_text_at(reply, 0));
 	if (strcmp(r->cursor, "0") == 0)
-		watch_batch(r);
+		watch_all(r);
 	else
 		read_on(r);
 }
@@ -247,7 +253,7 @@ void registration_watch_all(struct registration *r)
 		registration_fill(r);
 	} else if (r->fresh && !r->holder && r->count > 0) {
 		r->fresh = false;
-		watch_batch(r);
+		watch_all(r);
 	} else if (r->revive) {
 		r->revive = false;
 		fleet_revive(r->fleet, r->id, read_waiting, r);

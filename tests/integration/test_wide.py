@@ -1,13 +1,13 @@
 """Jobs with more predecessors, dependents and askers than one script looks at: what is done batch by batch may stop after any."""
 from fleet import until
 
-WIDE = 1200  # more than two batches of predecessors
+WIDE = 1050  # more than two batches of predecessors
 FIRST = 500  # what the first script writes (FLEET_ENTRIES)
 
 
 def registered(fleet, id, pending=WIDE):
     job = fleet.key("job", id)
-    until(lambda: fleet.redis.hlen(job + ":waiting") == pending and not fleet.redis.hexists(job + ":waiting", "~"), 20,
+    until(lambda: fleet.redis.hlen(job + ":waiting") == pending and not fleet.redis.hexists(job + ":waiting", "~"), 60,
           lambda: "%s waits for %d: %s, %d" % (id, pending, fleet.job(id), fleet.redis.hlen(job + ":waiting")))
     assert fleet.job(id)["pending"] == str(pending) and "part" not in fleet.job(id)
 
@@ -16,23 +16,22 @@ def half_registered(fleet, id, at):
     """As if whoever registered it had died when `at` predecessors were written."""
     job = fleet.key("job", id)
     preds = ["p-%d" % i for i in range(WIDE)]
-    fleet.redis.hdel(job + ":waiting", *preds[at:])
-    fleet.redis.hset(job + ":waiting", "~", "")
-    fleet.redis.hset(job, mapping={"part": at, "pending": at + 1})
+    pipe = fleet.redis.pipeline(transaction=False)
+    pipe.hdel(job + ":waiting", *preds[at:])
+    pipe.hset(job + ":waiting", "~", "")
+    pipe.hset(job, mapping={"part": at, "pending": at + 1})
     for pred in preds:
-        fleet.redis.hdel(fleet.key("job", pred, "dependents"), id)
-    return job
+        pipe.hdel(fleet.key("job", pred, "dependents"), id)
+    pipe.execute()
 
 
 def submit_wide(fleet, id, **more):
-    fleet.publish({"id": id, "task": "noop", "after": ["p-%d" % i for i in range(WIDE)], **more})
+    fleet.publish_many([({"id": id, "task": "noop", "after": ["p-%d" % i for i in range(WIDE)], **more}, {})])
     registered(fleet, id)
 
 
 def publish_preds(fleet, but=()):
-    for i in range(WIDE):
-        if i not in but:
-            fleet.publish({"id": "p-%d" % i, "task": "noop"})
+    fleet.publish_many(({"id": "p-%d" % i, "task": "noop"}, {}) for i in range(WIDE) if i not in but)
 
 
 def test_the_caretaker_goes_on_where_somebody_died(fleet):
@@ -60,7 +59,7 @@ def test_cancelled_half_registered_and_tried_again(fleet):
     publish_preds(fleet, but={WIDE - 1})
     until(lambda: fleet.job("j").get("pending") == "1", 60, lambda: "all but one have ended: %s" % fleet.job("j"))
     assert fleet.state("j") == "waiting"
-    fleet.publish({"id": "p-%d" % (WIDE - 1), "task": "noop"})
+    publish_preds(fleet, but=range(WIDE - 1))
     fleet.wait("j", "succeeded")
     fleet.settled()
 
@@ -86,7 +85,7 @@ def test_a_predecessor_ends_while_half_is_written(fleet):
     submit_wide(fleet, "j")
     half_registered(fleet, "j", FIRST)
     fleet.redis.hset(fleet.key("job", "p-3", "dependents"), "j", "succeeded")
-    fleet.publish({"id": "p-3", "task": "fail"})
+    fleet.publish_many([({"id": "p-3", "task": "fail"}, {})])
     fleet.wait("j", "skipped")
     fleet.command("retry", "p-3", check=0)
     fleet.wait("p-3", "failed")
@@ -99,8 +98,7 @@ def test_hundreds_ask_for_one_reply(fleet):
     """More askers than one look takes; each gets one reply."""
     fleet.worker("--slots", 4)
     queue = fleet.reply_queue()
-    for i in range(700):
-        fleet.publish({"id": "j", "task": "noop", "after": ["gate"]}, reply_to=queue, correlation_id="c%d" % i)
+    fleet.publish_many(({"id": "j", "task": "noop", "after": ["gate"]}, {"reply_to": queue, "correlation_id": "c%d" % i}) for i in range(700))
     until(lambda: fleet.redis.hlen(fleet.key("job", "j", "replies")) == 700, what="all are noted")
     fleet.publish({"id": "gate", "task": "noop"})
     got = sorted(fleet.get(queue)[1].correlation_id for _ in range(700))
@@ -111,14 +109,12 @@ def test_hundreds_ask_for_one_reply(fleet):
 
 def test_a_wide_end_is_taken_up_soon_after_its_teller_died(fleet):
     """Each batch moves the end's entry on to now, not into the future."""
-    for i in range(WIDE):
-        fleet.redis.hset(fleet.key("job", "one", "dependents"), "gone-%d" % i, "succeeded")
+    fleet.redis.hset(fleet.key("job", "one", "dependents"), mapping={"gone-%d" % i: "succeeded" for i in range(WIDE)})
     fleet.worker("--slots", 4)
     fleet.publish({"id": "one", "task": "noop"})
     fleet.wait("one", "succeeded")
     fleet.settled()
-    for i in range(WIDE):
-        fleet.redis.hset(fleet.key("job", "one", "dependents"), "gone-%d" % i, "succeeded")
+    fleet.redis.hset(fleet.key("job", "one", "dependents"), mapping={"gone-%d" % i: "succeeded" for i in range(WIDE)})
     fleet.redis.zadd(fleet.key("settling"), {"one": 1})
     listed = []
 

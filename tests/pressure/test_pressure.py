@@ -14,7 +14,6 @@ import re
 import subprocess
 import time
 
-import pika
 import pytest
 
 from fleet import BUILD, until
@@ -168,15 +167,11 @@ def test_published_before_a_worker_is_there(fleet):
 
 def test_many_wait_for_one(fleet):
     fleet.worker("--slots", 8)
-    unconfirmed = fleet.connection.channel()
     with Watch(fleet, "%d messages that wait for one job" % WAITING):
-        for i in range(WAITING):
-            unconfirmed.basic_publish(fleet.prefix, "default.normal", json.dumps({"id": "c-%d" % i, "task": "noop", "after": ["one"]}),
-                                      pika.BasicProperties(content_type="application/json", delivery_mode=2))
+        fleet.publish_many(({"id": "c-%d" % i, "task": "noop", "after": ["one"]}, {}) for i in range(WAITING))
         until(lambda: fleet.redis.hlen(fleet.key("job", "one", "dependents")) == WAITING, SECONDS, "all wait")
         run(fleet, "why", "c-1")
-        fleet.connect()  # the other one may not have been heard of for too long
-        fleet.publish({"id": "one", "task": "noop"})
+        fleet.publish_many([({"id": "one", "task": "noop"}, {})])
         until(lambda: ended(fleet) == WAITING + 1, SECONDS, lambda: "the end of all: %s" % fleet.redis.hgetall(fleet.key("stats")))
         fleet.settled(60)
     judge_workers(fleet)

@@ -112,6 +112,15 @@ class Fleet:
         properties.setdefault("content_type", types[encoding])
         self.channel.basic_publish(exchange, key, body, pika.BasicProperties(delivery_mode=2, **properties), mandatory=True)
 
+    def publish_many(self, jobs):
+        """Many as JSON, by a connection of their own, which closes when the broker has them."""
+        connection = pika.BlockingConnection(pika.URLParameters(os.environ["FLOTILLA_AMQP_URL"]))
+        channel = connection.channel()
+        for job, properties in jobs:
+            channel.basic_publish(self.prefix, "default.normal", json.dumps(job),
+                                  pika.BasicProperties(content_type="application/json", delivery_mode=2, **properties))
+        connection.close()
+
     def reply_queue(self):
         return self.channel.queue_declare("", exclusive=True).method.queue
 
