@@ -253,11 +253,11 @@ def test_who_tells_an_old_end_gets_no_dependents_of_the_next_one(fleet):
     fleet.redis.hset(job, mapping={"state": "failed", "ended_at": 1})
     fleet.redis.hset(dependents, mapping={"a": "succeeded"})
     ask = ("p", "", "events", "0", "0", "100")
-    assert script(fleet, "children", [job, dependents], ask) == ["0", ["a", "succeeded"]]
+    assert script(fleet, "children", [job, dependents, fleet.key("settling")], ask) == ["0", ["a", "succeeded"]]
     fleet.redis.hset(job, mapping={"epoch": 1})
-    assert script(fleet, "children", [job, dependents], ask) == ["stale"]
+    assert script(fleet, "children", [job, dependents, fleet.key("settling")], ask) == ["stale"]
     fleet.redis.hdel(job, "ended_at", "epoch")
-    assert script(fleet, "children", [job, dependents], ask) == ["stale"]
+    assert script(fleet, "children", [job, dependents, fleet.key("settling")], ask) == ["stale"]
 
 
 def test_a_late_confirm_says_nothing_of_the_next_invitation(fleet):
