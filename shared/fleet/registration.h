@@ -18,7 +18,7 @@ struct registration {
 	bool watched;                    /* the holder is to tell this job of its end */
 	bool reuse, owe, revive, known, fresh, failed;
 	uint64_t losses; /* store_losses, when this flow began (again) */
-	bool full; /* all predecessors stand in `waiting` */
+	bool full;       /* all predecessors stand in `waiting` */
 	char cursor[24];
 	struct pred *preds;
 	size_t count, next, open;

@@ -40,7 +40,6 @@ struct revival {
 
 static void walk(struct revival *v);
 static void begin(struct revival *v, const char *id);
-static void register_all(struct revival *v);
 static void revive_child(struct revival *v, struct node *from, const char *child);
 
 static void queue_node(struct revival *v, struct node *node)
