@@ -98,3 +98,30 @@ def test_no_write_is_trusted_that_redis_may_forget(fleet):
         until(lambda: fleet.queue_length(fleet.prefix + ".default.normal") == 1)
     finally:
         fleet.redis.config_set("appendfsync", "always")
+
+
+def test_a_purged_queue_loses_no_invitation(fleet):
+    """What Redis knows is owed until it is claimed: when that is overdue, the caretaker sends it again."""
+    fleet.worker().stop()
+    fleet.command("submit", "noop", "--id", "a", check=0)
+    until(lambda: fleet.queue_length(fleet.prefix + ".default.normal") == 1)
+    fleet.channel.queue_purge(fleet.prefix + ".default.normal")
+    assert fleet.redis.zscore(fleet.key("outbox"), "a")
+    fleet.redis.zadd(fleet.key("outbox"), {"a": 1}, xx=True)  # five minutes later
+    fleet.worker()
+    fleet.wait("a", "succeeded")
+    fleet.settled()
+
+
+def test_a_second_reply_is_recognised(fleet):
+    """A worker that died between a reply and striking it off: the next one sends the same, with the same message_id."""
+    queue = fleet.reply_queue()
+    fleet.worker()
+    fleet.publish({"task": "noop", "id": "a"}, reply_to=queue, correlation_id="c")
+    _, first, body = fleet.get(queue)
+    fleet.settled()
+    fleet.redis.hset(fleet.key("job", "a", "replies"), "1:c %s" % queue, "json")
+    fleet.redis.zadd(fleet.key("replies"), {"a": 1})
+    _, second, again = fleet.get(queue, 30)
+    assert first.message_id and second.message_id == first.message_id and body == again
+    fleet.settled()
