@@ -36,20 +36,22 @@ static int compare_texts(const void *a, const void *b)
 int session_scan(struct session *session, const char *command, enum store_key key, const char *id, session_batch *seen,
 		 void *data, struct err *err)
 {
-	char cursor[24] = "0";
+	struct store_cursor cursor;
+	bool more;
 
+	store_cursor_begin(session->store, &cursor);
 	do {
 		CLEANUP(store_reply_freep)
 		struct store_reply *reply = store_sync(session->store, SESSION_ANSWER_MS, err, "%s %k %s COUNT %d",
-						       command, key, id, cursor, (int64_t)SCAN_ENTRIES);
+						       command, key, id, cursor.at, (int64_t)SCAN_ENTRIES);
 		if (!reply)
 			return err->code;
 		if (store_reply_error(reply))
 			return err_set(err, ERR_INPUT, "Redis says: %s", store_reply_error(reply));
-		snprintf(cursor, sizeof cursor, "%s", store_text_at(reply, 0));
+		more = store_cursor_move(session->store, &cursor, store_text_at(reply, 0));
 		if (!seen(data, store_reply_at(reply, 1)))
 			break;
-	} while (strcmp(cursor, "0") != 0);
+	} while (more);
 	return 0;
 }
 
@@ -97,24 +99,26 @@ int session_ids_of_fleet(struct session *session, int (*seen)(void *data, const 
 			 void *data, struct err *err)
 {
 	CLEANUP(buf_release) struct buf before = BUF_INIT;
-	char cursor[24] = "0";
+	struct store_cursor cursor;
+	bool more;
 	int r = 0;
 
+	store_cursor_begin(session->store, &cursor);
 	store_key(&before, store_prefix(session->store), KEY_JOB, "", NULL);
 	do {
 		CLEANUP(ids_release) struct ids batch = {0};
 		CLEANUP(store_reply_freep)
 		struct store_reply *reply =
 			store_sync(session->store, SESSION_ANSWER_MS, err, "SCAN %s MATCH %k COUNT %d TYPE hash",
-				   cursor, KEY_JOB, "*", (int64_t)SCAN_COUNT);
+				   cursor.at, KEY_JOB, "*", (int64_t)SCAN_COUNT);
 		if (!reply)
 			return err->code;
 		if (store_reply_error(reply))
 			return err_set(err, ERR_INPUT, "Redis says: %s", store_reply_error(reply));
-		snprintf(cursor, sizeof cursor, "%s", store_text_at(reply, 0));
+		more = store_cursor_move(session->store, &cursor, store_text_at(reply, 0));
 		take_keys(store_reply_at(reply, 1), before.len, &batch);
 		r = seen(data, &batch, err);
-	} while (r == 0 && strcmp(cursor, "0") != 0);
+	} while (r == 0 && more);
 	return r;
 }
 

@@ -13,7 +13,7 @@ struct telling {
 	struct fleet *fleet;
 	char *id, *run, *state, *epoch, *dedup;
 	struct store_reply *detail; /* reason, error, exit_code, result: fetched only where a job has joined this one */
-	char cursor[24];
+	struct store_cursor cursor;
 	bool failed;     /* somebody could not be told: the end stays listed */
 	uint64_t losses; /* store_losses, when it began */
 	bool scan;       /* the dependents are read in batches */
@@ -212,7 +212,7 @@ static void on_scanned(void *data, const struct store_reply *reply)
 		end(t);
 		return;
 	}
-	snprintf(t->cursor, sizeof t->cursor, "%s", store_text_at(reply, 0));
+	t->scan = store_cursor_move(t->fleet->store, &t->cursor, store_text_at(reply, 0));
 	store_reply_free(t->children);
 	t->children = store_reply_copy(store_reply_at(reply, 1));
 	t->next = 0;
@@ -229,8 +229,8 @@ static void go_on(struct telling *t)
 		resolve_batch(t);
 		return;
 	}
-	if (t->scan && strcmp(t->cursor, "0") != 0) {
-		const struct store_arg args[] = {STORE_TEXT(t->epoch), STORE_TEXT(t->cursor[0] ? t->cursor : "0"),
+	if (t->scan) {
+		const struct store_arg args[] = {STORE_TEXT(t->epoch), STORE_TEXT(t->cursor.at),
 						 STORE_TEXT(FLEET_BATCH_TEXT)};
 		store_script(t->fleet->store, "children", t->id, t->run, args, 3, on_scanned, t);
 		return;
@@ -260,5 +260,6 @@ void fleet_tell(struct fleet *fleet, const char *id, const char *run, const char
 		return;
 	}
 	t->scan = many > 0;
+	store_cursor_begin(fleet->store, &t->cursor);
 	go_on(t);
 }

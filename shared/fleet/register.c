@@ -225,16 +225,15 @@ static void on_waiting(void *data, const struct store_reply *reply)
 		if (strcmp(store_text_at(entries, i), "~") != 0 && strcmp(when, "duplicate") != 0)
 			registration_add_pred(r, store_text_at(entries, i), when);
 	}
-	snprintf(r->cursor, sizeof r->cursor, "%s", store_text_at(reply, 0));
-	if (strcmp(r->cursor, "0") == 0)
-		watch_all(r);
-	else
+	if (store_cursor_move(r->fleet->store, &r->cursor, store_text_at(reply, 0)))
 		read_on(r);
+	else
+		watch_all(r);
 }
 
 static void read_on(struct registration *r)
 {
-	store_format(r->fleet->store, on_waiting, r, "HSCAN %k %s COUNT %d", KEY_WAITING, r->id, r->cursor,
+	store_format(r->fleet->store, on_waiting, r, "HSCAN %k %s COUNT %d", KEY_WAITING, r->id, r->cursor.at,
 		     (int64_t)FLEET_ENTRIES);
 }
 
@@ -243,7 +242,7 @@ static void read_waiting(void *data)
 	struct registration *r = data;
 
 	preds_clear(r);
-	snprintf(r->cursor, sizeof r->cursor, "0");
+	store_cursor_begin(r->fleet->store, &r->cursor);
 	read_on(r);
 }
 

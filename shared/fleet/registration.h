@@ -17,9 +17,9 @@ struct registration {
 	int64_t epoch;                   /* of this job, as far as this flow knows */
 	bool watched;                    /* the holder is to tell this job of its end */
 	bool reuse, owe, revive, known, fresh, failed;
-	uint64_t losses; /* store_losses, when this flow began (again) */
-	bool full;       /* all predecessors stand in `waiting` */
-	char cursor[24];
+	uint64_t losses;            /* store_losses, when this flow began (again) */
+	bool full;                  /* all predecessors stand in `waiting` */
+	struct store_cursor cursor; /* of `waiting` */
 	struct pred *preds;
 	size_t count, next, open;
 	fleet_admitted *admitted;

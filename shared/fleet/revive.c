@@ -29,7 +29,8 @@ struct revival {
 	struct node *nodes;        /* all that live again, by id, in the order they were found; the root first */
 	struct node *first, *last; /* whose dependents are still to be read */
 	struct node *reading;      /* whose are being read, up to `cursor` */
-	char cursor[24];
+	struct store_cursor cursor;
+	bool more;                /* of them */
 	struct node *registering; /* the next one to be registered */
 	size_t open;
 	uint64_t losses; /* store_losses, when it began */
@@ -146,10 +147,10 @@ static void step_done(struct revival *v)
 {
 	if (--v->open > 0)
 		return;
-	if (strcmp(v->cursor, "0") == 0)
-		walk(v);
-	else
+	if (v->more)
 		read_dependents(v);
+	else
+		walk(v);
 }
 
 static void on_resumed(void *data)
@@ -196,7 +197,7 @@ static void on_dependents(void *data, const struct store_reply *reply)
 
 	for (size_t i = 0; i + 1 < store_reply_count(children); i += 2)
 		revive_child(v, v->reading, store_text_at(children, i));
-	snprintf(v->cursor, sizeof v->cursor, "%s", store_reply_error(reply) ? "0" : store_text_at(reply, 0));
+	v->more = store_cursor_move(v->fleet->store, &v->cursor, store_text_at(reply, 0));
 	step_done(v);
 }
 
@@ -204,7 +205,7 @@ static void read_dependents(struct revival *v)
 {
 	v->open = 1;
 	store_format(v->fleet->store, on_dependents, v, "HSCAN %k %s COUNT %d", KEY_DEPENDENTS, v->reading->id,
-		     v->cursor, (int64_t)FLEET_ENTRIES);
+		     v->cursor.at, (int64_t)FLEET_ENTRIES);
 }
 
 static void walk(struct revival *v)
@@ -222,7 +223,7 @@ static void walk(struct revival *v)
 	if (!v->first)
 		v->last = NULL;
 	v->reading = node;
-	snprintf(v->cursor, sizeof v->cursor, "0");
+	store_cursor_begin(v->fleet->store, &v->cursor);
 	read_dependents(v);
 }
 

@@ -79,7 +79,8 @@ struct store {
 	size_t script_count;
 	struct store_call *calls; /* utlist, in the order they were made */
 	size_t pending, unsent;
-	uint64_t losses; /* how often Redis may have forgotten something */
+	uint64_t losses;   /* how often Redis may have forgotten something */
+	uint64_t sessions; /* that were lost */
 	struct buf scratch, out, events;
 };
 

@@ -36,6 +36,7 @@ void store_link_lost(struct store *store, const char *why)
 	memset(store->links, 0, sizeof store->links);
 	forgetful = store->up && !store->durable;
 	store->losses += forgetful;
+	store->sessions++;
 	store->connected = store->up = false;
 	if (!store->refused)
 		err_set(&store->why, ERR_SERVICE, "%s", why);
@@ -342,6 +343,23 @@ void store_close(struct store *store)
 bool store_up(const struct store *store) { return store->up; }
 bool store_durable(const struct store *store) { return store->durable; }
 uint64_t store_losses(const struct store *store) { return store->losses; }
+
+void store_cursor_begin(const struct store *store, struct store_cursor *cursor)
+{
+	*cursor = (struct store_cursor){"0", store->sessions};
+}
+
+bool store_cursor_move(const struct store *store, struct store_cursor *cursor, const char *next)
+{
+	if (cursor->sessions != store->sessions) {
+		bool whole = strcmp(cursor->at, "0") == 0 && strcmp(next, "0") == 0;
+		store_cursor_begin(store, cursor);
+		return !whole; /* one answer is of one Redis */
+	}
+	snprintf(cursor->at, sizeof cursor->at, "%s", next);
+	return strcmp(next, "0") != 0 && next[0];
+}
+
 bool store_full(const struct store *store) { return store->full; }
 int64_t store_alive_at(const struct store *store) { return store->up ? store->alive_at : 0; }
 size_t store_pending(const struct store *store) { return store->pending; }

@@ -55,6 +55,15 @@ uint64_t store_losses(const struct store *store);
 /* Redis was there at this time or later (monotonic ms), in the present session: an answered call was sent then. 0: none
  * was. Kept only where Redis is not durable. */
 int64_t store_alive_at(const struct store *store);
+/* Where a scan (HSCAN, SSCAN, SCAN) is. A Redis that has started again has what it holds in another order, and would
+ * leave something out behind an old cursor: after a lost session the scan begins anew. */
+struct store_cursor {
+	char at[24];
+	uint64_t sessions;
+};
+void store_cursor_begin(const struct store *store, struct store_cursor *cursor);
+/* Takes the cursor that an answer gave; false: that was all. */
+bool store_cursor_move(const struct store *store, struct store_cursor *cursor, const char *next);
 /* How many calls are unanswered. */
 size_t store_pending(const struct store *store);
 /* Redis refuses writes for want of memory; what was refused is tried again by itself. */
