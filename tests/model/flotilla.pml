@@ -108,7 +108,7 @@ byte d_outbox, d_settling, d_succeeded, d_ended_once;
 #define NO 0
 #define JOB 1        /* a client's message, with the job in it */
 #define INVITATION 2 /* the fleet's: just the id */
-#define LOCAL_CLAIM 3
+#define LOCAL_CLAIM 3 /* none: an item without a delivery */
 
 byte jobs[NJ], invitations[NJ]; /* ready in the queue */
 #define MOST 2
@@ -490,6 +490,7 @@ inline owe(me, j) { /* owe.lua, for what is held and not begun */
 #define IS_DUE(j) (state[j] == SCHEDULED)
 #define IS_UNSETTLED(j) (HAS(settling, j) && (slow > 0 || !(AT_IT(0, j) || AT_IT(1, j))))
 #define IS_OVERDUE(j) (HAS(outbox, j) && (state[j] != QUEUED || !UNDER_WAY(j)))
+#define IS_OWED(j) (HAS(outbox, j) && state[j] == QUEUED && !UNDER_WAY(j))
 #define IS_LOST(j) (state[j] == RUNNING && (token[j] == NOBODY || slow > 0))
 
 inline care(j) {
@@ -668,7 +669,7 @@ end:	do
 #endif
 #if DRAINS
 		:: at[me] == RUN && drains > 0 -> drains--; pick = job[me]; hand_back(me, pick)
-		:: at[me] == CLAIM && token[job[me]] != MINE(me) && kind[me] != LOCAL_CLAIM && drains > 0 ->
+		:: at[me] == CLAIM && token[job[me]] != MINE(me) && drains > 0 ->
 			drains--;
 			owe(me, job[me])
 		:: at[me] == HAND_OVER ->
@@ -680,6 +681,14 @@ end:	do
 			fi;
 #endif
 			got = OVER
+#endif
+#ifdef FULL
+		/* Redis is full: the caretaker's worker begins what is owed without an invitation */
+		:: FREE_HAND(me) && ANY(IS_OWED) ->
+			PICK(IS_OWED);
+			job[me] = pick;
+			kind[me] = LOCAL_CLAIM;
+			at[me] = CLAIM
 #endif
 #ifdef LOCAL
 		:: at[me] == IDLE && to_tell[me] == 0 && at_hand[me] != 0 ->
