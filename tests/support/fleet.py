@@ -15,7 +15,7 @@ import redis
 
 ENDED = {"succeeded", "failed", "cancelled", "skipped", "expired"}
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("FLOTILLA_BUILD", os.path.join(ROOT, "build", "plain"))
+BUILD = os.path.abspath(os.environ.get("FLOTILLA_BUILD", os.path.join(ROOT, "build", "plain")))
 
 
 def until(condition, seconds=20, what="the condition"):
