@@ -90,42 +90,56 @@ def test_a_job_handed_back_is_acknowledged_when_redis_keeps_it(forgetful):
     fleet.wait(held, "succeeded", 30)
 
 
-# A step is forgotten only while the flow that it is of is under way.
+# A step is forgotten only while the flow that it is of is under way. Where that was over too soon, it is tried again.
+ROUNDS = 8
 FORGET_WATCH = """if redis.call('HEXISTS', KEYS[1], '~') == 0 then return 0 end
 return redis.call('DEL', KEYS[2])"""
-FORGET_RESOLVE = """local id, from = ARGV[1], ARGV[2]
-if not redis.call('ZSCORE', KEYS[3], from) or redis.call('HGET', KEYS[1], 'state') ~= 'queued' then return 0 end
-redis.call('HSET', KEYS[1], 'state', 'waiting', 'pending', 1)
-redis.call('HSET', KEYS[2], from, 'succeeded')
-return redis.call('ZREM', KEYS[4], id)"""
+FORGET_RESOLVE = """if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+for i = 2, #KEYS do
+  if redis.call('HEXISTS', KEYS[i], ARGV[1]) == 0 then
+    redis.call('HSET', KEYS[i], ARGV[1], 'succeeded')
+    return i
+  end
+end
+return 0"""
 
 
 def lose_sessions(fleet):
     fleet.server.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
-def quickly(condition, seconds=30):
-    """Looks all the time: what it looks for is soon over."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-    return True
+def at_once(step, over):
+    """Looks all the time, since what it looks for is soon over: what `step` says, once that is something; else, when `over`, None."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        found = step()
+        if found:
+            return found
+        if over():
+            return None
+    raise AssertionError("neither done nor over within 60 s")
 
 
 def test_a_registration_whose_steps_are_forgotten_begins_again(forgetful):
     """The guard stands for watches; it must not be taken away once one of them is lost."""
     fleet, redis = forgetful, forgetful.redis
     after = ["p%d" % i for i in range(20000)]
-    command = [os.path.join(BUILD, "bin", "flotilla"), "submit", "noop", "--prefix", fleet.prefix, "--redis", fleet.redis_url, "--id", "c"]
-    with subprocess.Popen(command + ["--after=" + id for id in after], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as submit:
-        waiting, first = fleet.key("job", "c", "waiting"), fleet.key("job", after[0], "dependents")
-        quickly(lambda: redis.eval(FORGET_WATCH, 2, waiting, first))
-        lose_sessions(fleet)
-        assert redis.hexists(waiting, "~"), "the registration was over too soon for this test to show anything"
-        output = submit.communicate(timeout=60)
-    assert submit.returncode == 0, output
-    assert not redis.hexists(waiting, "~") and redis.hlen(waiting) == len(after)
-    assert redis.hgetall(first) == {"c": "succeeded"}
+    command = [os.path.join(BUILD, "bin", "flotilla"), "submit", "noop", "--prefix", fleet.prefix, "--redis", fleet.redis_url]
+    for id in ("c%d" % i for i in range(ROUNDS)):
+        waiting, first = fleet.key("job", id, "waiting"), fleet.key("job", after[0], "dependents")
+        redis.delete(first)
+        with subprocess.Popen(command + ["--id", id] + ["--after=" + name for name in after], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as submit:
+            forgotten = at_once(lambda: redis.eval(FORGET_WATCH, 2, waiting, first), lambda: submit.poll() is not None)
+            lose_sessions(fleet)
+            shown = forgotten and redis.hexists(waiting, "~")
+            output = submit.communicate(timeout=60)
+        assert submit.returncode == 0, output
+        if shown:
+            assert not redis.hexists(waiting, "~") and redis.hlen(waiting) == len(after)
+            assert redis.hget(first, id) == "succeeded"
+            return
+    pytest.skip("this machine is too slow: each registration was over before it could be disturbed")
 
 
 def test_an_end_whose_telling_is_forgotten_is_told_again(forgetful):
@@ -133,22 +147,24 @@ def test_an_end_whose_telling_is_forgotten_is_told_again(forgetful):
     redis.config_set("appendfsync", "always")  # where no acknowledgement waits, and all of them are soon registered
     worker = fleet.worker("--slots", 200)
     channel = fleet.connection.channel()  # without confirms
-    children = ["c%d" % i for i in range(2000)]
+    after, children = ["p%d" % i for i in range(ROUNDS)], ["c%d" % i for i in range(2000)]
+    waiting = [fleet.key("job", id, "waiting") for id in children]
+    settling = fleet.key("settling")
     for id in children:
-        channel.basic_publish(fleet.prefix, "default.normal", json.dumps({"task": "noop", "id": id, "after": ["p"], "pool": "other"}).encode())
-    until(lambda: redis.hlen(fleet.key("job", "p", "dependents")) == len(children) and not redis.zcard(fleet.key("settling")), 60)
+        body = json.dumps({"task": "noop", "id": id, "after": after + ["never"]}).encode()
+        channel.basic_publish(fleet.prefix, "default.normal", body)
+    until(lambda: redis.hlen(fleet.key("job", "never", "dependents")) == len(children) and not redis.zcard(settling), 120)
     assert worker.stop() == 0
     redis.config_set("appendfsync", "everysec")
     fleet.worker("--slots", 1)
-    fleet.publish({"task": "noop", "id": "p"})
-    told = []
-
-    def forget_one():
-        told[:] = redis.zrange(fleet.key("outbox"), 0, 0)
-        return told and redis.eval(FORGET_RESOLVE, 4, fleet.key("job", told[0]), fleet.key("job", told[0], "waiting"),
-                                   fleet.key("settling"), fleet.key("outbox"), told[0], "p")
-    quickly(forget_one)
-    lose_sessions(fleet)
-    assert redis.zscore(fleet.key("settling"), "p"), "all were told too soon for this test to show anything"
-    until(lambda: not redis.zcard(fleet.key("settling")), 40, "the end is told")
-    assert {fleet.state(id) for id in children} == {"queued"}
+    for p in after:
+        fleet.publish({"task": "noop", "id": p})
+        forgotten = at_once(lambda: redis.eval(FORGET_RESOLVE, 21, settling, *waiting[:20], p),
+                            lambda: fleet.state(p) == "succeeded" and not redis.zscore(settling, p))
+        lose_sessions(fleet)
+        shown = forgotten and redis.zscore(settling, p)
+        until(lambda: not redis.zcard(settling), 60, "the end is told")
+        if shown:
+            assert not any(redis.hexists(key, p) for key in waiting)
+            return
+    pytest.skip("this machine is too slow: each telling was over before it could be disturbed")
