@@ -97,7 +97,7 @@ missing_tool = $(if $(shell command -v $(1) 2>/dev/null),,$(1) (Debian package $
 missing_header = $(if $(shell printf '\043include <$(1)>\n' | $(CC) -E - >/dev/null 2>&1 || echo no),$(1) (Debian package $(2)))
 
 goals := $(or $(MAKECMDGOALS),all)
-without_libraries := deps demo test outage fault bench pressure coverage lint layers format clean help uninstall fuzz ci
+without_libraries := deps demo test outage fault bench pressure model coverage lint layers format clean help uninstall fuzz ci
 ifneq ($(filter-out $(without_libraries),$(goals)),)
 missing := $(strip $(call missing_tool,$(CC),$(if $(is_clang),clang,gcc)) $(call missing_tool,$(PKG_CONFIG),pkg-config))
 ifeq ($(missing),)
@@ -270,7 +270,6 @@ build-benches: $(benches)
 PRESSURE_JOBS ?= 1000000
 PRESSURE_WAITING ?= 10000
 PRESSURE_WIDE ?= 100000
-pressure: export PRESSURE_JOBS PRESSURE_WAITING PRESSURE_WIDE
 pressure:
 	@scripts/deps build run test
 	@$(parallel) all build-benches
