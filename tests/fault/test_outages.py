@@ -77,7 +77,7 @@ def test_the_broker_blocks_publishers(ground):
         fleet.wait(last, "queued")
         before = [rss_mb(w) for w in ground.workers()]
         # what lay in the queues is run and acknowledged all the same
-        until(lambda: all(fleet.state(id) == "succeeded" for id in ground.ids if "-after" not in id and id != last), 60)
+        fleet.wait_all([id for id in ground.ids if "-after" not in id and id != last], 60)
         until(lambda: servers.messages(fleet.prefix) == 0, 20, "all is acknowledged")
         assert fleet.state(last) == "queued" and fleet.redis.zcard(fleet.key("outbox")) > 0
         growth = [rss_mb(w) - b for w, b in zip(ground.workers(), before)]
