@@ -3,8 +3,10 @@
  * that they do not come back here. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -15,28 +17,72 @@
 #define OTHER_LIVES_MS 1000          /* so much later a sign of life is no late one of a process that is gone */
 #define HELD_MS 300                  /* a job held for less may be about to start */
 #define HELD_MAX_MS (10 * 60 * 1000) /* handed back at the latest */
+#define HANDING_MS 1000              /* an invitation that is not confirmed by then may not be soon */
 
 /* --- handing back --- */
 
+/* A held job whose invitation is on its way to the broker. */
+struct handing {
+	struct handing *prev, *next;
+	struct worker *worker;
+	struct item *item; /* NULL: it has been taken back */
+	int64_t since;
+};
+
 static void on_handed(void *data, enum publish_outcome outcome)
 {
-	struct item *item = data;
+	struct handing *handing = data;
+	struct item *item = handing->item;
 
-	BROKER_FAULT(item->worker->intake.broker, HELD_CONFIRMED);
+	BROKER_FAULT(handing->worker->intake.broker, HELD_CONFIRMED);
+	DL_DELETE(handing->worker->handing, handing);
+	free(handing);
+	if (!item)
+		return;
 	/* the invitation is safe, but Redis may yet forget the job */
 	if (outcome != PUBLISH_DROPPED)
 		acks_item_durable(item);
 	item_free(item);
 }
 
+static void hand(struct item *item, const char *pool, const char *priority, const char *task)
+{
+	struct worker *worker = item->worker;
+	struct handing *handing = xmalloc(sizeof *handing);
+
+	*handing = (struct handing){.worker = worker, .item = item, .since = clock_mono_ms()};
+	DL_APPEND(worker->handing, handing);
+	publisher_invite(worker->publisher, item->id, pool, priority, task, on_handed, handing);
+}
+
+static bool hands_slowly(const struct worker *worker)
+{
+	return worker->handing && worker->handing->since <= clock_mono_ms() - HANDING_MS;
+}
+
+/* The broker does not take invitations (an alarm blocks publishers), while slots here have come free: the message is
+ * still here, and the job starts here. Its invitation will find that when it comes. */
+static void take_back(struct worker *worker)
+{
+	size_t room = schedule_free_slots(worker);
+	struct handing *handing;
+
+	if (!hands_slowly(worker))
+		return;
+	DL_FOREACH(worker->handing, handing)
+	if (room > 0 && handing->item && handing->item->generation == worker->intake.generation) {
+		schedule_hold(handing->item);
+		handing->item = NULL;
+		room--;
+	}
+}
+
 static void on_owed(void *data, const struct store_reply *reply)
 {
 	struct item *item = data;
-	struct worker *worker = item->worker;
 
 	if (strcmp(store_text_at(reply, 0), "queued") == 0) {
-		publisher_invite(worker->publisher, item->id, store_text_at(reply, 1), store_text_at(reply, 2),
-				 store_text_at(reply, 3), on_handed, item);
+		hand(item, store_text_at(reply, 1), store_text_at(reply, 2), store_text_at(reply, 3));
 		return;
 	}
 	if (store_reply_error(reply) && item->decoded) {
@@ -79,7 +125,9 @@ static void share(struct worker *worker, size_t idle_others)
 
 	if (worker->draining)
 		return;
-	if (schedule_free_slots(worker) > 0 || idle_others == 0 || !publisher_up(worker->publisher)) {
+	take_back(worker);
+	if (schedule_free_slots(worker) > 0 || idle_others == 0 || !publisher_up(worker->publisher) ||
+	    hands_slowly(worker)) {
 		worker->yielding = worker->yielding && held > 0 && schedule_free_slots(worker) == 0 && idle_others > 0;
 		hand_back_older(worker, now - HELD_MAX_MS, held);
 		return;

@@ -148,11 +148,12 @@ struct worker {
 	uv_idle_t idle;
 	uv_timer_t tick, lease_timer, presence_timer, caretaker_timer, grace_timer;
 	uv_signal_t sigterm, sigint;
-	bool dirty;         /* the schedule is to be looked at in this turn */
-	bool yielding;      /* consuming stopped: others are idle, what is held goes to them */
-	char instance[17];  /* this process, where two have one name */
-	bool named;         /* the name is this process' own: it consumes */
-	int64_t other_beat; /* when another with the name was heard first, by Redis' clock; 0: none */
+	bool dirty;              /* the schedule is to be looked at in this turn */
+	struct handing *handing; /* presence.c: held jobs on their way to other workers */
+	bool yielding;           /* consuming stopped: others are idle, what is held goes to them */
+	char instance[17];       /* this process, where two have one name */
+	bool named;              /* the name is this process' own: it consumes */
+	int64_t other_beat;      /* when another with the name was heard first, by Redis' clock; 0: none */
 	bool draining, finished;
 	bool said_goodbye;  /* draining has come to its end, and the record is being struck off */
 	int64_t idle_since; /* draining, with nothing running */
