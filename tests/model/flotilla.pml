@@ -20,6 +20,8 @@ hidden byte no_ack_before_durable;
 hidden byte every_job_ends;
 hidden byte nothing_is_left_over;            /* outbox, settling, leases, queues */
 
+/* An option that is an inline begins with skip: else its own `else` would be one of all options beside it. */
+
 /* --- the bounds ---------------------------------------------------------------------------------------------------- */
 
 #define NW 2 /* workers */
@@ -300,7 +302,7 @@ inline invite(j) {
 	outbox = outbox & ~BIT(j);
 #endif
 	if
-	:: publish(j)
+	:: skip; publish(j)
 	:: dups > 0 -> dups-- /* it came back, or its publisher died before it was out */
 	:: dups > 0 -> dups--; publish(j); publish(j) /* its confirm was lost */
 	fi
@@ -595,7 +597,7 @@ end:	do
 			from[me] = LOWEST(todo[me]);
 			if
 			:: ANSWER_LOST; pick = from[me]; watch(me, pick); at[me] = WATCH; todo[me] = todo[me] | BIT(pick)
-			:: watch(me, from[me])
+			:: skip; watch(me, from[me])
 			fi
 		:: at[me] == RESOLVE_OWN ->
 			pick = job[me];
@@ -649,7 +651,7 @@ end:	do
 		:: at[me] == START || at[me] == CLAIM ->
 			if
 			:: resends > 0 -> resends--; pick = at[me]; claim(me, job[me]); at[me] = pick; got = NOTHING
-			:: claim(me, job[me])
+			:: skip; claim(me, job[me])
 			fi
 		:: at[me] == RUN || at[me] == SETTLE_OK || at[me] == SETTLE_FAILED ->
 			if
