@@ -293,10 +293,10 @@ $(BUILD)/flags: FORCE
 	@printf '%s\n' '$(CC) $(subst ','\'',$(compile_flags) $(link_flags))' | cmp -s - $@ || \
 		printf '%s\n' '$(CC) $(subst ','\'',$(compile_flags) $(link_flags))' >$@
 
-$(BUILD)/obj/lua_scripts.c: scripts/embed-lua $(lua_sources)
+$(BUILD)/obj/lua_scripts.c: scripts/embed-lua shared/store/keys.h $(lua_sources)
 	$(call say,LUA,$@)
 	@mkdir -p $(@D)
-	$(Q)scripts/embed-lua shared/store/lua >$@
+	$(Q)scripts/embed-lua shared/store/lua shared/store/keys.h >$@
 
 $(BUILD)/obj/lua_scripts.o: $(BUILD)/obj/lua_scripts.c $(BUILD)/flags
 	$(call say,CC,$<)

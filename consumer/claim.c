@@ -301,3 +301,43 @@ bool claim_start(struct item *item)
 	fleet_admit_release(&text);
 	return true;
 }
+
+/* --- a dependent that becomes ready while its predecessor's end is told --- */
+
+/* Only with nothing held that may be more urgent. The place is an item without a delivery. */
+static void *reserve(void *data, struct fleet_claim *ret)
+{
+	struct worker *worker = data;
+	struct item *item;
+
+	if (worker->draining || worker->finished || worker->yielding || !store_up(worker->store) ||
+	    schedule_held(worker) > 0 || schedule_free_slots(worker) == 0)
+		return NULL;
+	item = item_new(worker, 0, 0, 0, NULL);
+	take_slot(item);
+	*ret = (struct fleet_claim){item->token, worker->options.name, worker->lease_text, worker->options.pool,
+				    worker->tasks};
+	return item;
+}
+
+static void release(void *data, void *place)
+{
+	(void)data;
+	give_slot_back(place);
+	item_free(place);
+}
+
+static void begin(void *data, void *place, const char *id, const struct store_reply *reply)
+{
+	struct worker *worker = data;
+	struct item *item = place;
+
+	item->id = xstrdup(id);
+	for (size_t i = 0; i < worker->level_count; i++)
+		if (strcmp(worker->levels[i].name, store_text_at(reply, 4)) == 0)
+			item->level = i;
+	worker->starts++;
+	claimed(item, reply);
+}
+
+struct fleet_taker claim_taker(struct worker *worker) { return (struct fleet_taker){reserve, release, begin, worker}; }

@@ -237,7 +237,7 @@ static int open_services(struct worker *worker, struct err *err)
 	worker->store_down_since = worker->publisher_down_since = clock_mono_ms();
 	if (publisher_open(worker->loop, &publisher, &worker->publisher, err) < 0)
 		return err->code;
-	const struct fleet_options fleet = {worker->store, worker->publisher, &worker->limits};
+	const struct fleet_options fleet = {worker->store, worker->publisher, &worker->limits, claim_taker(worker)};
 	worker->fleet = fleet_new(&fleet);
 	return 0;
 }

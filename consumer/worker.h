@@ -231,6 +231,8 @@ size_t schedule_free_slots(const struct worker *worker);
 void claim_item(struct item *item);
 /* admit and claim in one, for a job that can start at once; false where it has to be admitted first. */
 bool claim_start(struct item *item);
+/* For the fleet: what becomes ready here can be begun here, while a slot is free and nothing else is held. */
+struct fleet_taker claim_taker(struct worker *worker);
 
 /* attempt.c */
 void attempt_begin(struct item *item); /* claimed: run it */

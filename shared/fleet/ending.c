@@ -26,6 +26,7 @@ struct telling {
 
 struct child {
 	struct telling *telling;
+	void *place; /* where it is begun if it becomes ready (fleet_taker); NULL: nowhere here */
 	char id[];
 };
 
@@ -115,21 +116,31 @@ static void release(struct telling *t)
 }
 
 void fleet_resolve(struct fleet *fleet, const char *child, const char *run, const char *from, const struct fleet_end *e,
-		   store_done *done, void *data)
+		   const struct fleet_claim *claim, store_done *done, void *data)
 {
-	const struct store_arg args[] = {STORE_TEXT(from),      STORE_TEXT(e->state), STORE_TEXT(e->epoch),
-					 STORE_TEXT(e->reason), STORE_TEXT(e->error), STORE_TEXT(e->exit_code),
-					 STORE_TEXT(e->result)};
-	store_script(fleet->store, "resolve", child, run, args, 7, done, data);
+	static const struct fleet_claim none = {"", "", "", "", ""};
+	const struct fleet_claim *c = claim ? claim : &none;
+	const struct store_arg args[] = {
+		STORE_TEXT(from),      STORE_TEXT(e->state),     STORE_TEXT(e->epoch),  STORE_TEXT(e->reason),
+		STORE_TEXT(e->error),  STORE_TEXT(e->exit_code), STORE_TEXT(e->result), STORE_TEXT(c->token),
+		STORE_TEXT(c->worker), STORE_TEXT(c->lease_ms),  STORE_TEXT(c->pool),   STORE_TEXT(c->tasks),
+	};
+	store_script(fleet->store, "resolve", child, run, args, sizeof args / sizeof *args, done, data);
 }
 
 static void on_resolved(void *data, const struct store_reply *reply)
 {
 	struct child *child = data;
 	struct telling *t = child->telling;
+	const struct fleet_taker *taker = &t->fleet->taker;
+	bool begun = child->place && fleet_says(reply, "claimed");
 
 	t->fleet->resolving--;
-	if (!failed(t, child->id, reply))
+	if (begun)
+		taker->begin(taker->data, child->place, child->id, reply);
+	else if (child->place)
+		taker->release(taker->data, child->place);
+	if (!failed(t, child->id, reply) && !begun)
 		fleet_follow(t->fleet, child->id, t->run, reply);
 	fleet_room(t->fleet);
 	free(child);
@@ -139,13 +150,17 @@ static void on_resolved(void *data, const struct store_reply *reply)
 
 static void resolve_child(struct telling *t, const char *id, const char *when)
 {
+	const struct fleet_taker *taker = &t->fleet->taker;
 	size_t len = strlen(id) + 1;
 	struct child *child = xmalloc(sizeof *child + len);
 	struct fleet_end e = {t->state, t->epoch, "", "", "", ""};
+	struct fleet_claim claim;
+	bool joined = strcmp(when, "duplicate") == 0;
 
 	child->telling = t;
+	child->place = taker->reserve && !joined ? taker->reserve(taker->data, &claim) : NULL;
 	memcpy(child->id, id, len);
-	if (strcmp(when, "duplicate") == 0 && t->detail) {
+	if (joined && t->detail) {
 		e.reason = store_text_at(t->detail, 0);
 		e.error = store_text_at(t->detail, 1);
 		e.exit_code = store_text_at(t->detail, 2);
@@ -153,7 +168,7 @@ static void resolve_child(struct telling *t, const char *id, const char *when)
 	}
 	t->open++;
 	t->fleet->resolving++;
-	fleet_resolve(t->fleet, id, t->run, t->id, &e, on_resolved, child);
+	fleet_resolve(t->fleet, id, t->run, t->id, &e, child->place ? &claim : NULL, on_resolved, child);
 }
 
 static bool has_joined(const struct store_reply *children)

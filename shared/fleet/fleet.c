@@ -12,6 +12,7 @@ struct fleet *fleet_new(const struct fleet_options *options)
 	fleet->store = options->store;
 	fleet->publisher = options->publisher;
 	fleet->limits = options->limits;
+	fleet->taker = options->taker;
 	return fleet;
 }
 

@@ -14,10 +14,29 @@
 
 struct fleet;
 
+/* What a claim says of the worker that makes it (claim.lua). */
+struct fleet_claim {
+	const char *token, *worker, *lease_ms, *pool;
+	const char *tasks; /* ",a,b," */
+};
+
+/* A worker may begin a job that becomes ready while it tells its predecessor's end, there and then, with no trip
+ * through the broker. All are called with `data`. */
+struct fleet_taker {
+	/* A free place for one job, and the claim that it would make; NULL where there is none. */
+	void *(*reserve)(void *data, struct fleet_claim *ret);
+	/* The place is not needed. */
+	void (*release)(void *data, void *place);
+	/* The job is claimed for the place; `reply` is that of claim.lua. */
+	void (*begin)(void *data, void *place, const char *id, const struct store_reply *reply);
+	void *data;
+};
+
 struct fleet_options {
 	struct store *store;
 	struct publisher *publisher; /* NULL: nothing is invited; the outbox keeps what is owed for the caretaker */
 	const struct job_limits *limits;
+	struct fleet_taker taker; /* zeroed: nothing is begun here */
 };
 
 struct fleet *fleet_new(const struct fleet_options *options);

@@ -12,6 +12,7 @@ struct fleet {
 	struct store *store;
 	struct publisher *publisher;
 	const struct job_limits *limits;
+	struct fleet_taker taker;
 	size_t busy, resolving;
 	struct fleet_pause *paused, *last_paused; /* in the order they came */
 };
@@ -39,8 +40,9 @@ void fleet_published(struct fleet *fleet, enum publish_outcome outcome);
 struct fleet_end {
 	const char *state, *epoch, *reason, *error, *exit_code, *result;
 };
+/* `claim` NULL: if the child becomes ready it is for others. */
 void fleet_resolve(struct fleet *fleet, const char *child, const char *run, const char *from,
-		   const struct fleet_end *end, store_done *done, void *data);
+		   const struct fleet_end *end, const struct fleet_claim *claim, store_done *done, void *data);
 /* Tells everybody of an end that `settling` lists. */
 void fleet_tell(struct fleet *fleet, const char *id, const char *run, const char *state, const char *epoch,
 		const char *dedup, const struct store_reply *children, size_t many, void (*done)(void *data),

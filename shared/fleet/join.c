@@ -33,7 +33,7 @@ static void on_holder_detail(void *data, const struct store_reply *reply)
 	struct fleet_end e = {store_text_at(reply, 4), store_text_at(reply, 8), store_text_at(reply, 0),
 			      store_text_at(reply, 1), store_text_at(reply, 2), store_text_at(reply, 3)};
 
-	fleet_resolve(r->fleet, r->id, r->run, r->holder, &e, on_joined_resolved, r);
+	fleet_resolve(r->fleet, r->id, r->run, r->holder, &e, NULL, on_joined_resolved, r);
 }
 
 static void on_holder_watched(void *data, const struct store_reply *reply)

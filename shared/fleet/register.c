@@ -181,7 +181,7 @@ static void on_watched(void *data, const struct store_reply *reply)
 		return;
 	}
 	struct fleet_end e = {store_text_at(reply, 1), store_text_at(reply, 2), "", "", "", ""};
-	fleet_resolve(r->fleet, r->id, r->run, pred, &e, on_resolved, r);
+	fleet_resolve(r->fleet, r->id, r->run, pred, &e, NULL, on_resolved, r);
 }
 
 void registration_watch(struct registration *r, const struct pred *pred, store_done *done, void *data)

@@ -12,32 +12,40 @@
  * share one sync. */
 #define STORE_LINKS 4
 #define STORE_SCRIPT_MAX 48
-#define STORE_SCRIPT_KEYS 24
+/* A call of a script does so many transitions at most, with so many bytes of arguments. */
+#define STORE_BATCH 64
+#define STORE_BATCH_BYTES (256 << 10)
 
 /* A script as this session knows it. */
 struct store_script_info {
 	const struct lua_script *script;
-	char sha[41]; /* "" until Redis has told */
-	int keys[STORE_SCRIPT_KEYS];
-	size_t key_count;
-	bool needs_memory; /* refused by a Redis that is full */
+	char sha[41];    /* "" until Redis has told */
 	bool rests;      /* on answers before it: it is not sent again where Redis may have forgotten what they said */
 	bool tried_once; /* its caller has another way, and holds something meanwhile: it is told of a full Redis */
 };
 
-/* A call that has not been answered. `sent` is false while it waits for a session, or for its time. */
+/* A command, or one transition of a script, that has not been answered. It is in store.unsent while it waits for its
+ * turn, for a session, or for its time; else in store.sent. */
 struct store_call {
 	struct store_call *prev, *next;
 	struct store *store;
-	const struct store_script_info *script; /* NULL: a command */
+	struct store_script_info *script; /* NULL: a command */
 	store_done *done;
 	void *data;
 	int64_t not_before; /* monotonic ms; after a refusal that passes */
-	int64_t sent_at;    /* where Redis is not durable */
 	bool sent;
 	char *id, *run;
-	size_t count; /* of args */
+	size_t count, bytes; /* of args */
 	struct store_arg *args;
+};
+
+/* What is sent as one, and answered as one: a command, or transitions of one script. */
+struct store_batch {
+	struct store_batch *next; /* of those that are being gathered */
+	struct store_link *link;
+	size_t count, bytes;
+	int64_t sent_at; /* where Redis is not durable */
+	struct store_call *calls[STORE_BATCH];
 };
 
 struct store_url {
@@ -50,10 +58,10 @@ struct store_link {
 	uv_loop_t *loop;
 	redisAsyncContext *redis;
 	uv_poll_t *poll;
-	uv_prepare_t *flush; /* writes of one turn leave together */
+	uv_idle_t *flush; /* writes of one turn leave together, at the beginning of the next */
 	int events, handles;
-	bool dirty, writing, released;
-	size_t unanswered;  /* calls of the session's */
+	bool writing, released;
+	size_t unanswered;  /* batches of the session's */
 	int64_t last_reply; /* monotonic ms; or since when there has been something to answer */
 	redisConnectCallback *connected;
 	bool failing; /* within the callback of a connection that failed: hiredis frees its context behind it */
@@ -69,6 +77,7 @@ struct store {
 	size_t link_count; /* as many as the session is to have */
 	size_t turn;
 	uv_timer_t *timer;
+	uv_idle_t *soon; /* calls of one turn are sent together, at the beginning of the next */
 	bool connected, up, told_down, durable, full, closing, refused;
 	bool has_to_write; /* a write was refused: the next session is up when one is taken */
 	unsigned tries;
@@ -77,8 +86,10 @@ struct store {
 	struct err why;
 	struct store_script_info scripts[STORE_SCRIPT_MAX];
 	size_t script_count;
-	struct store_call *calls; /* utlist, in the order they were made */
-	size_t pending, unsent;
+	struct store_call *unsent, *sent; /* utlists, in order */
+	size_t pending;                   /* in both */
+	struct store_batch *gathered;     /* while calls are being sent: batches that may still grow */
+	struct store_batch *spare;        /* to be used again */
 	uint64_t losses;   /* how often Redis may have forgotten something */
 	uint64_t sessions; /* that were lost */
 	struct buf scratch, out, events;
@@ -93,17 +104,25 @@ void store_url_release(struct store_url *url);
 struct store_link *store_link_open(uv_loop_t *loop, const struct store_url *url, redisConnectCallback *connected,
 				   redisDisconnectCallback *lost, void *data, struct err *err);
 void store_link_free(struct store_link *link);
+/* Writes what was added to its connection now; otherwise that is done in the next turn. */
+void store_link_write(struct store_link *link);
 
 /* script.c */
 int store_scripts_init(struct store *store, struct err *err);
-const struct store_script_info *store_script_find(const struct store *store, const char *name);
+struct store_script_info *store_script_find(struct store *store, const char *name);
 
 /* call.c */
-void store_calls_send(struct store *store); /* sends what is unsent and due */
 void store_calls_unsend(struct store *store);
 /* Answers with an error what rests on what Redis may have forgotten. */
 void store_calls_fail(struct store *store);
 void store_calls_drop(struct store *store);
+/* Takes the answer to a call that was sent: it is told, or the call is held to go again. */
+void store_call_answered(struct store_call *call, const struct store_reply *reply);
+
+/* batch.c */
+void store_calls_soon(struct store *store); /* at the beginning of the next turn, sends what is unsent and due */
+void store_calls_send(struct store *store); /* now */
+void store_batches_release(struct store *store);
 /* Appends one command in Redis' protocol. */
 void store_encode(struct buf *ret, const struct store_arg *args, size_t count);
 

@@ -27,15 +27,19 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		write_now(link);
 }
 
-static void on_prepare(uv_prepare_t *prepare)
+static void on_flush(uv_idle_t *idle)
 {
-	struct store_link *link = prepare->data;
+	struct store_link *link = idle->data;
 
-	if (!link->dirty || !link->redis)
-		return;
-	link->dirty = false;
-	if (link->redis->c.flags & REDIS_CONNECTED)
+	uv_idle_stop(idle);
+	if (link->redis && (link->redis->c.flags & REDIS_CONNECTED))
 		write_now(link);
+}
+
+void store_link_write(struct store_link *link)
+{
+	if (link->flush && uv_is_active((uv_handle_t *)link->flush))
+		on_flush(link->flush);
 }
 
 static void want(struct store_link *link, int events)
@@ -61,7 +65,7 @@ static void del_read(void *data)
 	want(link, link->events & ~UV_READABLE);
 }
 
-/* A command was added (a first attempt is made at the end of the turn), or, from within a write, the socket did not
+/* A command was added (a first attempt is made in the next turn), or, from within a write, the socket did not
  * take everything, or there is no connection yet: then its writability is waited for. */
 static void add_write(void *data)
 {
@@ -70,7 +74,7 @@ static void add_write(void *data)
 	if (link->writing || !link->redis || !(link->redis->c.flags & REDIS_CONNECTED))
 		want(link, link->events | UV_WRITABLE);
 	else
-		link->dirty = true;
+		uv_idle_start(link->flush, on_flush);
 }
 
 static void del_write(void *data)
@@ -117,11 +121,9 @@ static void attach(struct store_link *link)
 	uv_poll_init(link->loop, link->poll, redis->c.fd);
 	link->poll->data = link;
 	link->flush = xmalloc(sizeof *link->flush);
-	uv_prepare_init(link->loop, link->flush);
+	uv_idle_init(link->loop, link->flush);
 	link->flush->data = link;
 	link->handles = 2;
-	uv_prepare_start(link->flush, on_prepare);
-	uv_unref((uv_handle_t *)link->flush);
 }
 
 static void on_connect(const redisAsyncContext *redis, int status)

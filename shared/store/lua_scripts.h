@@ -3,12 +3,25 @@
 #ifndef FLOTILLA_STORE_LUA_SCRIPTS_H
 #define FLOTILLA_STORE_LUA_SCRIPTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
+#define LUA_SCRIPT_KEYS 24
+
+/* A call does the script's transition any number of times. KEYS: those of the fleet, then those of the first job, of
+ * the second … ARGV: the events channel, then for each transition id, run, and its arguments; where it takes `more`,
+ * their number and those. Its answer is an array, an element for each. */
 struct lua_script {
 	const char *name; /* the file's, without .lua */
 	const char *text; /* begins with #!lua; NUL-terminated */
 	size_t len;       /* of the text, without the NUL */
+	int fleet_keys[LUA_SCRIPT_KEYS];
+	size_t fleet_key_count;
+	int keys[LUA_SCRIPT_KEYS]; /* for each transition */
+	size_t key_count;
+	size_t arg_count;  /* after id and run */
+	bool more;         /* further arguments may follow */
+	bool needs_memory; /* refused by a Redis that is full */
 };
 
 extern const struct lua_script lua_scripts[];

@@ -1,28 +1,7 @@
-/* The scripts: which keys each takes stands in its own first line, `local job, spec = unpack(KEYS)`, and is read there,
- * so that the two cannot differ. */
+/* The scripts as the programs carry them, and as this session knows them. */
 #include <string.h>
 
 #include "store/internal.h"
-
-static int parse_keys(struct store_script_info *info, struct err *err)
-{
-	static const char end[] = "= unpack(KEYS)";
-	const char *line = strstr(info->script->text, "local ");
-	const char *stop = line ? strstr(line, end) : NULL;
-
-	if (!stop || memchr(line, '\n', (size_t)(stop - line)))
-		return err_set(err, ERR_INPUT, "script %s: no line \"local … = unpack(KEYS)\"", info->script->name);
-	for (const char *at = line + 6; at < stop;) {
-		size_t len = strcspn(at, ", =");
-		int key = store_key_parse(at, len);
-		if (key < 0 || info->key_count == STORE_SCRIPT_KEYS)
-			return err_set(err, ERR_INPUT, "script %s: unknown key %.*s", info->script->name, (int)len, at);
-		info->keys[info->key_count++] = key;
-		at += len;
-		at += strspn(at, ", =");
-	}
-	return 0;
-}
 
 /* The steps of flows (shared/fleet) that are true only if those before them still are. */
 static bool rests(const char *name)
@@ -42,20 +21,26 @@ int store_scripts_init(struct store *store, struct err *err)
 	for (size_t i = 0; i < lua_script_count; i++) {
 		struct store_script_info *info = &store->scripts[store->script_count++];
 		info->script = &lua_scripts[i];
-		info->needs_memory =
-			!strstr(info->script->text, "allow-oom") && !strstr(info->script->text, "no-writes");
 		info->tried_once = strcmp(info->script->name, "start") == 0;
 		info->rests = rests(info->script->name);
-		if (parse_keys(info, err) < 0)
-			return err->code;
 	}
 	return 0;
 }
 
-const struct store_script_info *store_script_find(const struct store *store, const char *name)
+/* They are sorted by name. */
+struct store_script_info *store_script_find(struct store *store, const char *name)
 {
-	for (size_t i = 0; i < store->script_count; i++)
-		if (strcmp(store->scripts[i].script->name, name) == 0)
-			return &store->scripts[i];
+	size_t low = 0, high = store->script_count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = strcmp(name, store->scripts[middle].script->name);
+		if (order == 0)
+			return &store->scripts[middle];
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
 	return NULL;
 }

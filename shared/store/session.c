@@ -316,11 +316,14 @@ int store_open(uv_loop_t *loop, const struct store_options *options, struct stor
 	uv_timer_init(loop, store->timer);
 	store->timer->data = store;
 	uv_timer_start(store->timer, on_tick, 0, TICK_MS);
+	store->soon = xmalloc(sizeof *store->soon);
+	uv_idle_init(loop, store->soon);
+	store->soon->data = store;
 	*ret = store;
 	return 0;
 }
 
-static void free_timer(uv_handle_t *handle) { free(handle); }
+static void free_handle(uv_handle_t *handle) { free(handle); }
 
 void store_close(struct store *store)
 {
@@ -329,7 +332,9 @@ void store_close(struct store *store)
 	store->closing = true;
 	store_link_lost(store, "closed");
 	store_calls_drop(store);
-	uv_close((uv_handle_t *)store->timer, free_timer);
+	store_batches_release(store);
+	uv_close((uv_handle_t *)store->timer, free_handle);
+	uv_close((uv_handle_t *)store->soon, free_handle);
 	store_url_release(&store->url);
 	buf_release(&store->scratch);
 	buf_release(&store->out);

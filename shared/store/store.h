@@ -107,9 +107,10 @@ struct store_arg {
 
 typedef void store_done(void *data, const struct store_reply *reply);
 
-/* Runs the script `name` (shared/store/lua/NAME.lua) on one job. ARGV begins with id, run and the events channel;
- * `args` follow. Where the script answers that the job belongs to another run, it is run again with that. `run` may be
- * NULL. */
+/* Runs the transition `name` (shared/store/lua/NAME.lua) on one job. Its arguments begin with id, run and the events
+ * channel; `args` follow, and what is left out is empty. Where it answers that the job belongs to another run, it is
+ * run again with that. `run` may be NULL. Transitions of one script that are asked for in one turn of the loop go to
+ * Redis in one call, each of them by itself: what one of them answers, or fails with, says nothing about the others. */
 void store_script(struct store *store, const char *name, const char *id, const char *run, const struct store_arg *args,
 		  size_t count, store_done *done, void *data);
 

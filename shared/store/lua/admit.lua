@@ -5,7 +5,7 @@
 -- Of many predecessors only the first are given here: `part` says how many then, and fill.lua adds the rest.
 -- outbox '1': an invitation is owed (the job did not come in a message that is still unacknowledged).
 local job, spec, result, waiting, asked, settling, scheduled, expiring, outbox, replies, run_hash, run_jobs = unpack(KEYS)
-local id, run, events, task, pool, priority, body, owe, delay, run_at, expires_at, keep, retries, labels, dedup, reply, encoding, part = unpack(ARGV, 1, 18)
+local id, run, events, task, pool, priority, body, owe, delay, run_at, expires_at, keep, retries, labels, dedup, reply, encoding, part = unpack(ARGV)
 --#include common.inc.lua
 local known = redis.call('HMGET', job, 'state', 'epoch')
 if known[1] then
@@ -23,8 +23,7 @@ local due
 if delay ~= '' then due = now + delay end
 if run_at ~= '' and tonumber(run_at) > now then due = tonumber(run_at) end
 local state = 'queued'
-local first = 19
-if ARGV[first] or dedup ~= '' then state = 'waiting' elseif due then state = 'scheduled' end
+if rest[1] or dedup ~= '' then state = 'waiting' elseif due then state = 'scheduled' end
 local h = {'state', state, 'task', task, 'pool', pool, 'priority', priority, 'attempt', 0, 'created_at', now}
 local function set(name, value)
   if value and value ~= '' then h[#h + 1] = name h[#h + 1] = value end
@@ -40,7 +39,7 @@ set('part', part)
 if state == 'queued' then set('queued_at', stamp) end
 if state == 'waiting' then
   redis.call('HSET', waiting, '~', '')
-  if ARGV[first] then redis.call('HSET', waiting, unpack(ARGV, first)) end
+  if rest[1] then redis.call('HSET', waiting, unpack(rest)) end
   set('pending', redis.call('HLEN', waiting))
   redis.call('ZADD', settling, now, id)
 elseif state == 'scheduled' then
@@ -53,8 +52,8 @@ redis.call('SET', spec, body)
 if expires_at ~= '' then redis.call('ZADD', expiring, expires_at, id) end
 if reply ~= '' then redis.call('HSET', asked, reply, encoding) end
 if run ~= '' then
-  redis.call('HINCRBY', run_hash, 'jobs', 1)
-  redis.call('HINCRBY', run_hash, state, 1)
+  count(run_hash, 'jobs', 1)
+  count(run_hash, state, 1)
   redis.call('SADD', run_jobs, id)
   redis.call('PERSIST', run_hash)
   redis.call('PERSIST', run_jobs)

@@ -6,18 +6,19 @@ local job, spec, result, output, waiting, dependents, asked, leases, scheduled, 
 local id, run, events, token, worker, lease, pool, tasks, want_spec = unpack(ARGV)
 --#include common.inc.lua
 --#include ended.inc.lua
+--#include claim.inc.lua
 local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'pool', 'task', 'expires_at', 'priority', 'epoch',
   'dedup', 'keep', 'failures', 'started_at', 'refusals', 'due_at')
 local state = v[1]
 if not state then return {'gone'} end
 if (v[2] or '') ~= run then return {'run', v[2] or ''} end
 local attempt = tonumber(v[4]) or 0
-local function claimed(started)
+local function answer(started)
   local body = ''
   if want_spec == '1' then body = redis.call('GET', spec) or '' end
-  return {'claimed', tostring(attempt), tostring(started), body, v[8], v[12] or '0'}
+  return claimed(attempt, started, body, v[8], v[12])
 end
-if state == 'running' and v[3] == token then return claimed(v[13]) end
+if state == 'running' and v[3] == token then return answer(v[13]) end
 if state ~= 'queued' then return {'not', state} end
 if v[5] ~= pool then return {'pool', v[5], v[8]} end
 if attempt == 0 and v[7] and tonumber(v[7]) <= now then
@@ -29,14 +30,12 @@ if attempt == 0 and v[7] and tonumber(v[7]) <= now then
 end
 if not string.find(tasks, ',' .. v[6] .. ',', 1, true) then return {'unknown', v[6], v[8]} end
 attempt = attempt + 1
-redis.call('HSET', job, 'state', 'running', 'attempt', attempt, 'started_at', now, 'worker', worker, 'token', token)
+begin(attempt)
 if attempt > 1 or v[14] or v[15] then
   redis.call('HDEL', job, 'refusals', 'refused_at', 'due_at', 'dir', 'progress')
 end
-redis.call('ZADD', leases, now + lease, id)
-redis.call('ZREM', outbox, id)
-redis.call('ZREM', scheduled, id)
+strike(outbox)
+strike(scheduled)
 if v[7] then redis.call('ZREM', expiring, id) end
 move('queued', 'running')
-tell('running', attempt)
-return claimed(now)
+return answer(stamp)

@@ -1,11 +1,41 @@
--- The clock that decides, the counters of the run, the event. Needs: id, run, events, run_hash.
+-- The clock that decides, the counters, the event. Needs: id, run, events, run_hash.
 local time = redis.call('TIME')
 local stamp = time[1] .. string.sub(1000000 + time[2], 2, 4) -- as text: Redis prints a number slowly
 local now = tonumber(stamp)
+-- What the transitions of one call do to the same counter or index is written once, behind the last of them: counted[key][field],
+-- listed[key] = {score, id, …}, struck[key] = {id, …}. A transition that reads such a key has to add what is counted here.
+local counted, listed, struck = {}, {}, {}
+local function count(key, field, by)
+  local fields = counted[key]
+  if not fields then fields = {} counted[key] = fields end
+  fields[field] = (fields[field] or 0) + by
+end
+local function list(key, score)
+  local members = listed[key]
+  if not members then members = {} listed[key] = members end
+  members[#members + 1] = score
+  members[#members + 1] = id
+end
+local function strike(key)
+  local members = struck[key]
+  if not members then members = {} struck[key] = members end
+  members[#members + 1] = id
+end
+local function write_counted(key)
+  for field, by in pairs(counted[key] or {}) do
+    if by ~= 0 then redis.call('HINCRBY', key, field, by) end
+  end
+  counted[key] = nil
+end
+local function write_gathered()
+  for key in pairs(counted) do write_counted(key) end
+  for key, members in pairs(struck) do redis.call('ZREM', key, unpack(members)) end
+  for key, members in pairs(listed) do redis.call('ZADD', key, unpack(members)) end
+end
 local function move(from, to)
   if run ~= '' then
-    redis.call('HINCRBY', run_hash, from, -1)
-    redis.call('HINCRBY', run_hash, to, 1)
+    count(run_hash, from, -1)
+    count(run_hash, to, 1)
   end
 end
 local function tell(state, attempt)

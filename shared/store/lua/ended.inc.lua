@@ -13,9 +13,11 @@ local function free(keep, more)
   else
     at = live[5]
   end
-  for i = 1, 4 do
-    if (tonumber(live[i]) or 0) > 0 then return end
+  local fields = counted[run_hash] or {}
+  for i, state in ipairs({'waiting', 'scheduled', 'queued', 'running'}) do
+    if (tonumber(live[i]) or 0) + (fields[state] or 0) > 0 then return end
   end
+  write_counted(run_hash)
   redis.call('PEXPIREAT', run_hash, at)
   redis.call('PEXPIREAT', run_jobs, at)
 end
@@ -33,7 +35,7 @@ end
 local function finish(from, state, h, ...)
   redis.call('HSET', job, 'state', state, 'ended_at', stamp, ...)
   move(from, state)
-  redis.call('HINCRBY', stats, state, 1)
+  count(stats, state, 1)
   tell(state, h.attempt)
   local owed, asks = h.dedup, false
   if redis.call('EXISTS', dependents, asked) > 0 then

@@ -3,7 +3,7 @@
 -- not newer).
 local workers, worker, idle = unpack(KEYS)
 local name, pool, events, since, instance = unpack(ARGV)
-if instance and (redis.call('HGET', worker, 'instance') or instance) ~= instance then return {'other'} end
+if instance ~= '' and (redis.call('HGET', worker, 'instance') or instance) ~= instance then return {'other'} end
 local at = redis.call('ZSCORE', workers, name)
 if since ~= '' and at and tonumber(at) > tonumber(since) then return {'lives'} end
 redis.call('ZREM', workers, name)

@@ -4,7 +4,7 @@
 -- that waits gets its guard back, so that its registration is done again (fleet_resume); where nothing is left of what it
 -- waited for, those that follow (predecessor, when) are put back.
 local job, spec, result, output, waiting, dependents, asked, leases, scheduled, expiring, outbox, settling, replies, run_hash, run_jobs = unpack(KEYS)
-local id, run, events, lease, again = unpack(ARGV, 1, 5)
+local id, run, events, lease, again = unpack(ARGV)
 --#include common.inc.lua
 local v = redis.call('HMGET', job, 'state', 'run', 'attempt', 'due_at', 'expires_at', 'duplicate_of', 'ended_at', 'pending')
 local state = v[1]
@@ -56,7 +56,7 @@ if run ~= '' then done(redis.call('SADD', run_jobs, id), 'made a member of its r
 if state ~= 'waiting' then return {'ok', did} end
 if again == '1' then
   if redis.call('HLEN', waiting) == 0 then
-    for i = 6, #ARGV, 2 do redis.call('HSET', waiting, ARGV[i], ARGV[i + 1]) end
+    for i = 1, #rest, 2 do redis.call('HSET', waiting, rest[i], rest[i + 1]) end
   end
   redis.call('HSET', waiting, '~', '')
   redis.call('ZADD', settling, now, id)

@@ -11,7 +11,7 @@ if v[1] ~= instance then
   if v[2] and tonumber(v[2]) > now - (tonumber(v[3]) or 0) then return {'other', v[2], v[3], v[4] or '', v[5] or ''} end
   redis.call('HSET', worker, 'started_at', now)
 end
-redis.call('HSET', worker, 'name', name, 'instance', instance, 'beat_at', now, unpack(ARGV, 8))
+redis.call('HSET', worker, 'name', name, 'instance', instance, 'beat_at', now, unpack(rest))
 redis.call('PEXPIRE', worker, keep)
 if living == '1' then redis.call('ZADD', workers, now, name) end
 if tonumber(free) > 0 then redis.call('ZADD', idle, now, name) else redis.call('ZREM', idle, name) end

@@ -2,13 +2,13 @@
 local function ready(from, due_at, attempt)
   if due_at and tonumber(due_at) > now then
     redis.call('HSET', job, 'state', 'scheduled')
-    redis.call('ZADD', scheduled, due_at, id)
+    list(scheduled, due_at)
     move(from, 'scheduled')
     tell('scheduled', attempt)
     return 'scheduled'
   end
   redis.call('HSET', job, 'state', 'queued', 'queued_at', stamp)
-  redis.call('ZADD', outbox, now, id)
+  list(outbox, now)
   move(from, 'queued')
   tell('queued', attempt)
   return 'queued'

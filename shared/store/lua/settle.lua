@@ -15,7 +15,7 @@ if state ~= 'running' then
   if redis.call('HEXISTS', job, 'ended_at') == 1 then return told(state, v[9], v[8]) end
   return {'stale', state}
 end
-redis.call('ZREM', leases, id)
+strike(leases)
 local left = {}
 if tail ~= '' then
   redis.call('SET', output, tail)

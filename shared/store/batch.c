@@ -1,0 +1,276 @@
+/* How calls leave. Those of one turn of the loop are sent together at the beginning of the next: each command by
+ * itself, and of the transitions of one script, on one connection, up to STORE_BATCH in one call (lua_scripts.h).
+ * Nothing waits for a batch to fill: with one transition in a turn, a batch is one.
+ *
+ * What is said about one job goes by one connection. Its order is kept: a flow waits for the answer before it goes on,
+ * and what nobody waits for (a last progress before the end) is sent by itself, ahead of the batches of its turn. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <utlist.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "store/internal.h"
+
+static void add_head(struct buf *ret, char mark, size_t number)
+{
+	char head[24], *at = head + sizeof head;
+
+	*--at = '\n';
+	*--at = '\r';
+	do
+		*--at = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	*--at = mark;
+	buf_add(ret, at, (size_t)(head + sizeof head - at));
+}
+
+static void add_bulk(struct buf *ret, const char *bytes, size_t len)
+{
+	buf_grow(ret, len + 32);
+	add_head(ret, '$', len);
+	buf_add(ret, bytes, len);
+	buf_add(ret, "\r\n", 2);
+}
+
+static void add_number(struct buf *ret, size_t number)
+{
+	char text[24];
+	int n = snprintf(text, sizeof text, "%zu", number);
+	add_bulk(ret, text, (size_t)n);
+}
+
+void store_encode(struct buf *ret, const struct store_arg *args, size_t count)
+{
+	add_head(ret, '*', count);
+	for (size_t i = 0; i < count; i++)
+		add_bulk(ret, args[i].at, args[i].len);
+}
+
+static void add_keys(struct store *store, struct buf *ret, const int *keys, size_t count, const struct store_call *call)
+{
+	for (size_t i = 0; i < count; i++) {
+		buf_reset(&store->scratch);
+		store_key(&store->scratch, store->prefix, (enum store_key)keys[i], call->id, call->run);
+		add_bulk(ret, store->scratch.data, store->scratch.len);
+	}
+}
+
+/* What is left out is empty. */
+static void add_args(struct buf *ret, const struct lua_script *script, const struct store_call *call)
+{
+	add_bulk(ret, call->id, strlen(call->id));
+	add_bulk(ret, call->run, strlen(call->run));
+	for (size_t i = 0; i < call->count && i < script->arg_count; i++)
+		add_bulk(ret, call->args[i].at, call->args[i].len);
+	for (size_t i = call->count; i < script->arg_count; i++)
+		add_bulk(ret, "", 0);
+	if (!script->more)
+		return;
+	add_number(ret, call->count > script->arg_count ? call->count - script->arg_count : 0);
+	for (size_t i = script->arg_count; i < call->count; i++)
+		add_bulk(ret, call->args[i].at, call->args[i].len);
+}
+
+static size_t arg_count(const struct lua_script *script, const struct store_call *call)
+{
+	size_t count = call->count > script->arg_count ? call->count : script->arg_count;
+	return 2 + count + (script->more ? 1 : 0);
+}
+
+static void encode_batch(struct store *store, const struct store_batch *batch, struct buf *ret)
+{
+	const struct store_script_info *info = batch->calls[0]->script;
+	const struct lua_script *script = info->script;
+	size_t keys = script->fleet_key_count + script->key_count * batch->count, args = 1;
+
+	for (size_t i = 0; i < batch->count; i++)
+		args += arg_count(script, batch->calls[i]);
+	add_head(ret, '*', 3 + keys + args);
+	add_bulk(ret, "EVALSHA", 7);
+	add_bulk(ret, info->sha, strlen(info->sha));
+	add_number(ret, keys);
+	add_keys(store, ret, script->fleet_keys, script->fleet_key_count, batch->calls[0]);
+	for (size_t i = 0; i < batch->count; i++)
+		add_keys(store, ret, script->keys, script->key_count, batch->calls[i]);
+	add_bulk(ret, store->events.data, store->events.len);
+	for (size_t i = 0; i < batch->count; i++)
+		add_args(ret, script, batch->calls[i]);
+}
+
+#ifdef FLOTILLA_FAULTS
+
+/* A socket that is shut looks as if Redis had reset it: all that is unanswered goes again. */
+static bool fault_strikes(const struct store_call *call, redisAsyncContext *redis, bool answered)
+{
+	struct fault fault;
+	int done;
+
+	if (!fault_take(fault_of_script(call->script ? call->script->script->name : "plain", answered), &fault))
+		return false;
+	if (!answered)
+		redisBufferWrite(&redis->c, &done);
+	if (!fault_do(&fault))
+		return false;
+	shutdown(redis->c.fd, SHUT_RDWR);
+	return true;
+}
+
+#else
+#define fault_strikes(call, redis, answered) false
+#endif
+
+/* --- answers --- */
+
+static void on_answers(redisAsyncContext *redis, void *raw, void *data)
+{
+	struct store_batch *batch = data;
+	struct store *store = redis->data;
+	struct store_link *link = redis->ev.data;
+	const struct store_reply *reply = raw;
+	bool each;
+
+	if (!raw) { /* the connection is gone: store_calls_unsend has the calls, or all is being closed */
+		free(batch);
+		return;
+	}
+	link->unanswered--;
+	link->last_reply = clock_mono_ms();
+	if (batch->sent_at > store->alive_at)
+		store->alive_at = batch->sent_at;
+	each = batch->calls[0]->script && !store_reply_error(reply);
+	/* an answer may end the session, and then the others are no longer waited for here */
+	for (size_t i = 0; i < batch->count && store->up && !fault_strikes(batch->calls[i], redis, true); i++)
+		store_call_answered(batch->calls[i], each ? store_reply_at(reply, i) : reply);
+	batch->next = store->spare;
+	store->spare = batch;
+}
+
+void store_batches_release(struct store *store)
+{
+	while (store->spare) {
+		struct store_batch *batch = store->spare;
+		store->spare = batch->next;
+		free(batch);
+	}
+}
+
+/* --- sending --- */
+
+static void send_batch(struct store *store, struct store_batch *batch)
+{
+	static const size_t keep = 1 << 20;
+	struct buf *out = &store->out;
+
+	buf_reset(out);
+	if (batch->calls[0]->script)
+		encode_batch(store, batch, out);
+	else
+		store_encode(out, batch->calls[0]->args, batch->calls[0]->count);
+	batch->sent_at = store->durable ? 0 : clock_mono_ms();
+	if (batch->link->unanswered++ == 0)
+		batch->link->last_reply = clock_mono_ms();
+	redisAsyncFormattedCommand(batch->link->redis, on_answers, batch, out->data, out->len);
+	(void)fault_strikes(batch->calls[0], batch->link->redis, false);
+	if (out->cap > keep)
+		buf_release(out);
+}
+
+static struct store_batch *batch_new(struct store *store, struct store_link *link)
+{
+	struct store_batch *batch = store->spare;
+
+	if (batch)
+		store->spare = batch->next;
+	else
+		batch = xmalloc(sizeof *batch);
+	batch->next = NULL;
+	batch->link = link;
+	batch->count = batch->bytes = 0;
+	return batch;
+}
+
+static void batch_add(struct store_batch *batch, struct store_call *call)
+{
+	batch->calls[batch->count++] = call;
+	batch->bytes += call->bytes;
+}
+
+static struct store_link *link_of(const struct store_call *call)
+{
+	struct store *store = call->store;
+	size_t hash = 5381;
+
+	if (!call->script)
+		return store->links[store->turn++ % store->link_count];
+	for (const char *at = call->id; *at; at++)
+		hash = hash * 33 + (unsigned char)*at;
+	return store->links[hash % store->link_count];
+}
+
+/* The batch that a call joins: one of its script, on its connection, that has room. */
+static struct store_batch *batch_for(struct store *store, const struct store_call *call, struct store_link *link)
+{
+	struct store_batch *batch;
+
+	LL_FOREACH(store->gathered, batch)
+	if (batch->link == link && batch->calls[0]->script == call->script && batch->count < STORE_BATCH &&
+	    batch->bytes + call->bytes <= STORE_BATCH_BYTES)
+		return batch;
+	batch = batch_new(store, link);
+	LL_APPEND(store->gathered, batch);
+	return batch;
+}
+
+static void send_call(struct store *store, struct store_call *call)
+{
+	struct store_link *link = link_of(call);
+	struct store_batch *batch;
+
+	DL_DELETE(store->unsent, call);
+	DL_APPEND(store->sent, call);
+	call->sent = true;
+	if (call->script && call->done) {
+		batch_add(batch_for(store, call, link), call);
+		return;
+	}
+	batch = batch_new(store, link);
+	batch_add(batch, call);
+	send_batch(store, batch);
+}
+
+void store_calls_send(struct store *store)
+{
+	struct store_call *call, *next;
+	struct store_batch *batch;
+	int64_t now;
+
+	if (!store->up || !store->unsent)
+		return;
+	now = clock_mono_ms();
+	DL_FOREACH_SAFE(store->unsent, call, next)
+	if (call->not_before <= now)
+		send_call(store, call);
+	while ((batch = store->gathered) != NULL) {
+		store->gathered = batch->next;
+		send_batch(store, batch);
+	}
+	for (size_t i = 0; i < store->link_count; i++)
+		if (store->links[i])
+			store_link_write(store->links[i]);
+}
+
+static void on_soon(uv_idle_t *idle)
+{
+	uv_idle_stop(idle);
+	store_calls_send(idle->data);
+}
+
+void store_calls_soon(struct store *store)
+{
+	if (store->up && !uv_is_active((uv_handle_t *)store->soon))
+		uv_idle_start(store->soon, on_soon);
+}
