@@ -137,7 +137,7 @@ byte jobs[NJ], invitations[NJ]; /* ready in the queue */
 byte at[ACTORS], job[ACTORS], kind[ACTORS];
 byte todo[ACTORS], from[ACTORS], met[ACTORS]; /* of a flow: who is still to be asked or told, of whose end, whether it is as asked */
 byte to_tell[ACTORS];                       /* ends whose telling is to begin */
-byte at_hand[ACTORS];                           /* job + 1 to be claimed with no trip through the broker */
+byte at_hand[ACTORS];                           /* job + 1 that was begun where it became ready */
 
 /* The delivery: its kind, its job, whether the item in hand is its item, and whether it may be acknowledged. */
 #define NOT_YET 0
@@ -152,6 +152,7 @@ byte crashes = CRASHES, slow = SLOW, dups = DUPS, resends = RESENDS, fails = FAI
 #define SKIP 2   /* it ended as skipped */
 #define INVITE 3
 #define TO_TELL 4
+#define BEGUN 8  /* it is running, and it is for this worker to run it */
 #define OVER 5   /* the item is done with */
 #define OVER_AND_TELL 6
 #define OVER_AND_INVITE 7
@@ -214,6 +215,24 @@ inline resolve(c, p, as_asked) {
 	if
 	:: got == READY -> enqueue(c)
 	:: got == SKIP -> settling = settling & ~BIT(c); finish(c, SKIPPED)
+	:: else
+	fi
+}
+
+/* resolve.lua with a token, of a worker that has a free slot: what becomes ready runs in the same step. The same token
+ * again gets the same answer. */
+inline begin_ready(me, c) {
+	if
+	:: got == READY && me != CARETAKER && at_hand[me] == 0 ->
+		assert(no_attempt_without_a_cause || !HAS(running_once, c));
+		running_once = running_once | BIT(c);
+		state[c] = RUNNING;
+		token[c] = MINE(me);
+		outbox = outbox & ~BIT(c); /* it never had an entry: enqueue is of the same step */
+		got = BEGUN
+#ifndef MUTANT_LOCAL_TOLD_ONCE
+	:: got == NOTHING && state[c] == RUNNING && token[c] == MINE(me) && at_hand[me] == 0 -> got = BEGUN
+#endif
 	:: else
 	fi
 }
@@ -569,20 +588,14 @@ inline care(j) {
 
 inline follow(me) { /* what an answer leads to (fleet_follow), about the job `pick`; of a worker that is its item's */
 	if
-	:: got >= OVER ->
+	:: got >= OVER && got != BEGUN ->
 		free_item(me);
 		got = (got == OVER -> NOTHING : (got == OVER_AND_TELL -> TO_TELL : INVITE))
 	:: else
 	fi;
 	if
 	:: (got == SKIP && HAS(settling, pick)) || got == TO_TELL -> to_tell[me] = to_tell[me] | BIT(pick)
-#ifdef LOCAL
-	:: got == READY && me != CARETAKER && at_hand[me] == 0 ->
-		at_hand[me] = pick + 1;
-#ifdef MUTANT_LOCAL_WITHOUT_OUTBOX
-		outbox = outbox & ~BIT(pick)
-#endif
-#endif
+	:: got == BEGUN -> at_hand[me] = pick + 1
 	:: got == READY || got == INVITE -> invite(pick)
 	:: else
 	fi
@@ -626,6 +639,9 @@ end:	do
 		:: at[me] == TELL ->
 			pick = LOWEST(todo[me]);
 			resolve(pick, from[me], met[me]);
+#ifdef LOCAL
+			begin_ready(me, pick);
+#endif
 			if
 			:: ANSWER_LOST
 			:: todo[me] = todo[me] & ~BIT(pick); at[me] = (todo[me] == 0 -> TOLD : TELL)
@@ -697,7 +713,7 @@ end:	do
 			job[me] = at_hand[me] - 1;
 			at_hand[me] = 0;
 			kind[me] = LOCAL_CLAIM;
-			at[me] = CLAIM
+			at[me] = RUN
 #endif
 		/* the caretaker */
 		:: me == CARETAKER && at[me] == IDLE && to_tell[me] == 0 && ANY(NEEDS_CARE) -> PICK(NEEDS_CARE); care(pick)
