@@ -189,13 +189,20 @@ static struct store_batch *batch_new(struct store *store, struct store_link *lin
 		batch = xmalloc(sizeof *batch);
 	batch->next = NULL;
 	batch->link = link;
-	batch->count = batch->bytes = 0;
+	batch->count = batch->words = batch->bytes = 0;
 	return batch;
+}
+
+static size_t words_of(const struct store_call *call)
+{
+	const struct lua_script *script = call->script ? call->script->script : NULL;
+	return script ? script->key_count + arg_count(script, call) : call->count;
 }
 
 static void batch_add(struct store_batch *batch, struct store_call *call)
 {
 	batch->calls[batch->count++] = call;
+	batch->words += words_of(call);
 	batch->bytes += call->bytes;
 }
 
@@ -218,7 +225,7 @@ static struct store_batch *batch_for(struct store *store, const struct store_cal
 
 	LL_FOREACH(store->gathered, batch)
 	if (batch->link == link && batch->calls[0]->script == call->script && batch->count < STORE_BATCH &&
-	    batch->bytes + call->bytes <= STORE_BATCH_BYTES)
+	    batch->words + words_of(call) <= STORE_BATCH_WORDS && batch->bytes + call->bytes <= STORE_BATCH_BYTES)
 		return batch;
 	batch = batch_new(store, link);
 	LL_APPEND(store->gathered, batch);

@@ -12,8 +12,10 @@
  * share one sync. */
 #define STORE_LINKS 4
 #define STORE_SCRIPT_MAX 48
-/* A call of a script does so many transitions at most, with so many bytes of arguments. */
-#define STORE_BATCH 64
+/* A call of a script does so many transitions at most, with so many keys and arguments, and bytes of these: others wait
+ * meanwhile, and a Redis that is held up for a millisecond is not missed. */
+#define STORE_BATCH 32
+#define STORE_BATCH_WORDS 1000
 #define STORE_BATCH_BYTES (256 << 10)
 
 /* A script as this session knows it. */
@@ -43,7 +45,7 @@ struct store_call {
 struct store_batch {
 	struct store_batch *next; /* of those that are being gathered */
 	struct store_link *link;
-	size_t count, bytes;
+	size_t count, words, bytes;
 	int64_t sent_at; /* where Redis is not durable */
 	struct store_call *calls[STORE_BATCH];
 };
@@ -90,8 +92,8 @@ struct store {
 	size_t pending;                   /* in both */
 	struct store_batch *gathered;     /* while calls are being sent: batches that may still grow */
 	struct store_batch *spare;        /* to be used again */
-	uint64_t losses;   /* how often Redis may have forgotten something */
-	uint64_t sessions; /* that were lost */
+	uint64_t losses;                  /* how often Redis may have forgotten something */
+	uint64_t sessions;                /* that were lost */
 	struct buf scratch, out, events;
 };
 
