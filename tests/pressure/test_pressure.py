@@ -25,7 +25,7 @@ SECONDS = int(os.environ.get("PRESSURE_SECONDS", 3600))
 MONITORED = WIDE <= 5000
 SLOW_MS = 10
 ARGUMENTS_MAX = 1100
-CALLS_MAX = 600
+CALLS_MAX = 1000
 FORBIDDEN = {"SMEMBERS", "HKEYS", "HVALS", "KEYS"}
 # What one process may take: what it holds of the broker's is bounded, what a command keeps of a job is some hundred bytes.
 WORKER_MIB = 150
