@@ -7,7 +7,7 @@ _flotilla() {
 	COMPREPLY=()
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "submit run status ls wait result logs cancel retry why workers stats top \
+		mapfile -t COMPREPLY < <(compgen -W "submit publish run status ls wait result logs cancel retry why workers stats top \
 			doctor broker graph import version --help" -- "$current")
 		return
 	fi
@@ -35,6 +35,7 @@ _flotilla() {
 		options="--args --id --pool --priority --after --dedup --reuse --retries --backoff --timeout --delay --expires --keep \
 			--env --run --label --wait --"
 		;;
+	publish) options="--pool --priority" ;;
 	run) options="--name --set --replay --file-factor --shared-dir --dry-run --detach --json" ;;
 	status | workers) options="--json" ;;
 	stats) options="--pool --json" ;;
@@ -51,7 +52,7 @@ _flotilla() {
 	*) options= ;;
 	esac
 	case $command:$current in
-	run:[!-]* | graph:[!-]* | import:[!-]* | run: | graph: | import:) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+	publish:[!-]* | run:[!-]* | graph:[!-]* | import:[!-]* | publish: | run: | graph: | import:) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	*) mapfile -t COMPREPLY < <(compgen -W "$options $common" -- "$current") ;;
 	esac
 }

@@ -9,6 +9,7 @@
 /* In the order of `flotilla --help`. */
 #define COMMAND_MAP(X)                                                                                                 \
 	X(submit)                                                                                                      \
+	X(publish)                                                                                                     \
 	X(run)                                                                                                         \
 	X(status)                                                                                                      \
 	X(ls)                                                                                                          \

@@ -84,7 +84,7 @@ static int look_around(struct session *session, struct err *err)
 {
 	bool publishing = session->publisher && publisher_pending(session->publisher) > 0;
 
-	if (!store_full(session->store))
+	if (!session->store || !store_full(session->store))
 		session->store_filled = 0;
 	else if (!session->store_filled)
 		session->store_filled = clock_mono_ms();
@@ -115,6 +115,18 @@ int session_run(struct session *session, bool (*until)(void *data), void *data, 
 
 static bool is_up(void *data) { return store_up(((struct session *)data)->store); }
 
+static void begin(struct session *session, const struct app *app)
+{
+	memset(session, 0, sizeof *session);
+	session->app = app;
+	session->patience_ms = SESSION_OPEN_MS;
+	session->limits = app->limits;
+	uv_loop_init(&session->loop);
+	uv_timer_init(&session->loop, &session->tick);
+	uv_timer_start(&session->tick, on_tick, TICK_MS, TICK_MS);
+	session->loop.data = session; /* it is initialised */
+}
+
 int session_open(struct session *session, const struct app *app, struct err *err)
 {
 	struct store_options options = {.url = app->services.redis_url,
@@ -122,25 +134,16 @@ int session_open(struct session *session, const struct app *app, struct err *err
 					.name = "flotilla",
 					.state = on_store,
 					.data = session};
-	int r = store_url_check(app->services.redis_url, err);
 
-	memset(session, 0, sizeof *session);
-	session->app = app;
-	session->patience_ms = SESSION_OPEN_MS;
-	session->limits = app->limits;
+	begin(session, app);
 	session->store_down = clock_mono_ms();
-	if (r < 0)
-		return r;
-	uv_loop_init(&session->loop);
-	uv_timer_init(&session->loop, &session->tick);
-	uv_timer_start(&session->tick, on_tick, TICK_MS, TICK_MS);
-	session->loop.data = session; /* it is initialised */
-	if (store_open(&session->loop, &options, &session->store, err) < 0)
+	if (store_url_check(app->services.redis_url, err) < 0 ||
+	    store_open(&session->loop, &options, &session->store, err) < 0)
 		return err->code;
 	return session_run(session, is_up, session, -1, err);
 }
 
-int session_open_fleet(struct session *session, struct err *err)
+static int open_publisher(struct session *session, struct err *err)
 {
 	const struct config_services *services = &session->app->services;
 	struct publisher_options options = {
@@ -149,16 +152,28 @@ int session_open_fleet(struct session *session, struct err *err)
 		.window = PUBLISH_WINDOW,
 		.state = on_broker,
 		.data = session};
-	struct fleet_options fleet = {.store = session->store, .limits = &session->limits};
 
 	if (broker_url_check(services->amqp_url, err) < 0)
 		return err->code;
 	session->broker_down = clock_mono_ms();
-	if (publisher_open(&session->loop, &options, &session->publisher, err) < 0)
+	return publisher_open(&session->loop, &options, &session->publisher, err);
+}
+
+int session_open_fleet(struct session *session, struct err *err)
+{
+	struct fleet_options fleet = {.store = session->store, .limits = &session->limits};
+
+	if (open_publisher(session, err) < 0)
 		return err->code;
 	fleet.publisher = session->publisher;
 	session->fleet = fleet_new(&fleet);
 	return 0;
+}
+
+int session_open_broker(struct session *session, const struct app *app, struct err *err)
+{
+	begin(session, app);
+	return open_publisher(session, err);
 }
 
 void session_close(struct session *session)

@@ -1,5 +1,5 @@
-/* What a sub-command needs of the services: Redis always, RabbitMQ where something is published. One loop, run only
- * while a sub-command waits for something. */
+/* What a sub-command needs of the services: Redis (but for one that only publishes), RabbitMQ where something is
+ * published. One loop, run only while a sub-command waits for something. */
 #ifndef FLOTILLA_PRODUCER_SESSION_H
 #define FLOTILLA_PRODUCER_SESSION_H
 
@@ -23,10 +23,10 @@ struct session {
 	uv_loop_t loop;
 	uv_timer_t tick; /* wakes session_run to look at its deadline */
 	const struct app *app;
-	struct job_limits limits; /* with the fleet's prefix */
-	struct store *store;
+	struct job_limits limits;    /* with the fleet's prefix */
+	struct store *store;         /* NULL after session_open_broker */
 	struct publisher *publisher; /* NULL until session_open_fleet */
-	struct fleet *fleet;         /* likewise */
+	struct fleet *fleet;         /* likewise; NULL after session_open_broker */
 	struct err store_why, broker_why;
 	int64_t store_down, broker_down; /* since when, by the monotonic clock; 0: up */
 	int64_t store_filled;            /* since when Redis has refused writes for want of memory; 0: it does not */
@@ -38,6 +38,8 @@ struct session {
 int session_open(struct session *session, const struct app *app, struct err *err);
 /* Begins to connect to RabbitMQ, without waiting, and makes the fleet. */
 int session_open_fleet(struct session *session, struct err *err);
+/* Instead of both, for a command that needs no Redis: begins to connect to RabbitMQ, without waiting. */
+int session_open_broker(struct session *session, const struct app *app, struct err *err);
 /* Drops what is under way. Also of a zeroed session. */
 void session_close(struct session *session);
 

@@ -20,12 +20,12 @@ static void remember(struct known *known, const char *name)
 }
 
 int known_declare(struct known *known, struct broker *broker, uint16_t channel, const char *prefix,
-		  const struct publication *invite, struct err *err)
+		  const struct publication *publication, struct err *err)
 {
 	struct known_queue *queue;
 	int r = 0;
 
-	HASH_FIND_STR(known->queues, invite->queue, queue);
+	HASH_FIND_STR(known->queues, publication->queue, queue);
 	if (queue)
 		return 0;
 	if (!known->fleet)
@@ -33,10 +33,10 @@ int known_declare(struct known *known, struct broker *broker, uint16_t channel, 
 	if (r == ERR_SERVICE)
 		return r;
 	known->fleet = true;
-	r = topology_declare_queue(broker, channel, prefix, invite->pool, invite->priority, err);
+	r = topology_declare_queue(broker, channel, prefix, publication->pool, publication->priority, err);
 	if (r == ERR_SERVICE)
 		return r;
-	remember(known, invite->queue);
+	remember(known, publication->queue);
 	return 0;
 }
 

@@ -48,9 +48,10 @@ static size_t message_size(const struct broker_out *out)
 
 _Static_assert(offsetof(struct publication, bytes) % alignof(struct broker_header) == 0, "headers begin at `bytes`");
 
-struct publication *publication_message(const struct broker_out *out)
+/* `more` bytes are left at the end, from `ret_at` on. */
+static struct publication *copy(enum publication_kind kind, const struct broker_out *out, size_t more, char **ret_at)
 {
-	struct publication *p = blank(PUBLICATION_MESSAGE, message_size(out));
+	struct publication *p = blank(kind, message_size(out) + more);
 	struct broker_header *headers = (struct broker_header *)(void *)p->bytes;
 	char *at = p->bytes + out->header_count * sizeof *headers;
 
@@ -69,37 +70,57 @@ struct publication *publication_message(const struct broker_out *out)
 	if (out->correlation_id)
 		p->out.correlation_id = put_bytes(&at, out->correlation_id, out->correlation_len);
 	p->out.body = put_bytes(&at, out->body, out->body_len);
+	*ret_at = at;
 	return p;
+}
+
+struct publication *publication_message(const struct broker_out *out)
+{
+	char *ignored;
+	return copy(PUBLICATION_MESSAGE, out, 0, &ignored);
+}
+
+static struct publication *to_pool(enum publication_kind kind, const char *queue, const char *pool,
+				   const char *priority, const struct broker_out *out)
+{
+	char *at;
+	struct publication *p = copy(kind, out, text_size(queue) + text_size(pool) + text_size(priority), &at);
+
+	p->queue = put_text(&at, queue);
+	p->pool = put_text(&at, pool);
+	p->priority = put_text(&at, priority);
+	return p;
+}
+
+struct publication *publication_job(const char *prefix, const char *pool, const char *priority,
+				    const struct broker_out *out)
+{
+	struct broker_out full = *out;
+	char queue[TOPOLOGY_NAME_MAX];
+
+	topology_queue(queue, prefix, pool, priority);
+	full.exchange = prefix;
+	full.routing_key = queue + strlen(prefix) + 1;
+	return to_pool(PUBLICATION_MESSAGE, queue, pool, priority, &full);
 }
 
 struct publication *publication_invite(const char *prefix, const char *id, const char *pool, const char *priority,
 				       const char *task)
 {
 	char queue[TOPOLOGY_NAME_MAX];
-	struct broker_header *header;
-	struct publication *p;
-	char *at;
-
-	topology_queue(queue, prefix, pool, priority);
-	p = blank(PUBLICATION_INVITE, text_size(queue) + text_size(id) + text_size(pool) + text_size(priority) +
-					      sizeof *header + text_size(task));
-	header = (struct broker_header *)(void *)p->bytes;
-	at = p->bytes + sizeof *header;
-	header->key = "x-flotilla-task";
-	header->text = put_text(&at, task);
-	p->queue = put_text(&at, queue);
-	p->pool = put_text(&at, pool);
-	p->priority = put_text(&at, priority);
-	p->out = (struct broker_out){
+	struct broker_header header = {.key = "x-flotilla-task", .text = task};
+	struct broker_out out = {
 		.exchange = "",
-		.routing_key = p->queue,
+		.routing_key = queue,
 		.type = "flotilla.invite",
 		.body_len = strlen(id),
-		.body = put_text(&at, id),
-		.headers = header,
+		.body = id,
+		.headers = &header,
 		.header_count = task ? 1 : 0,
 	};
-	return p;
+
+	topology_queue(queue, prefix, pool, priority);
+	return to_pool(PUBLICATION_INVITE, queue, pool, priority, &out);
 }
 
 struct publication *publication_depth(const char *queue)

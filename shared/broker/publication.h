@@ -15,17 +15,19 @@ struct publication {
 	enum publish_outcome outcome;
 	int64_t published_at; /* monotonic, ms */
 	int64_t messages, consumers;
-	bool returned;       /* the broker sent it back; its ack is to come */
-	bool once;           /* not kept where the broker refuses it */
-	bool declared_again; /* an invitation's queue was declared once more */
-	const char *queue;   /* invitation, question */
-	const char *pool, *priority;
-	struct broker_out out; /* points into `bytes`; owns `like` */
+	bool returned;               /* the broker sent it back; its ack is to come */
+	bool once;                   /* not kept where the broker refuses it */
+	bool declared_again;         /* an invitation's queue was declared once more */
+	const char *queue;           /* invitation, job, question */
+	const char *pool, *priority; /* invitation, job: the queue is declared first */
+	struct broker_out out;       /* points into `bytes`; owns `like` */
 	char bytes[];
 };
 
 /* Each is the caller's to publication_free. */
 struct publication *publication_message(const struct broker_out *out);
+struct publication *publication_job(const char *prefix, const char *pool, const char *priority,
+				    const struct broker_out *out); /* without exchange and routing key */
 struct publication *publication_invite(const char *prefix, const char *id, const char *pool, const char *priority,
 				       const char *task);
 struct publication *publication_depth(const char *queue);

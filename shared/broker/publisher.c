@@ -187,6 +187,15 @@ void publisher_offer(struct publisher *publisher, const struct broker_out *out, 
 	hand_in(publisher, p);
 }
 
+void publisher_job(struct publisher *publisher, const char *pool, const char *priority, const struct broker_out *out,
+		   publish_done *done, void *data)
+{
+	struct publication *p = publication_job(publisher->prefix, pool, priority, out);
+	p->done = done;
+	p->data = data;
+	hand_in(publisher, p);
+}
+
 void publisher_invite(struct publisher *publisher, const char *id, const char *pool, const char *priority,
 		      const char *task, publish_done *done, void *data)
 {

@@ -44,6 +44,11 @@ void publisher_send(struct publisher *publisher, const struct broker_out *out, p
 /* The same, once: what the broker refuses for now (its queue is full) is not kept but comes back as PUBLISH_DROPPED. */
 void publisher_offer(struct publisher *publisher, const struct broker_out *out, publish_done *done, void *data);
 
+/* Publishes a copy of `out` as a client publishes a job: to the fleet's exchange, for a pool and a priority. Its
+ * exchange and routing key are filled in; what is missing in RabbitMQ is declared first, as for an invitation. */
+void publisher_job(struct publisher *publisher, const char *pool, const char *priority, const struct broker_out *out,
+		   publish_done *done, void *data);
+
 /* Publishes an invitation for job `id` to the queue of pool and priority through the default exchange: type
  * "flotilla.invite", the body the id; its `task` (may be NULL) goes in the header x-flotilla-task, as a hint. The queue
  * is declared first if this session has not seen it; one that comes back returned is declared and published once more

@@ -113,7 +113,7 @@ static int publish_waiting(struct publisher *p, struct err *err)
 		struct publication *publication = p->waiting.first;
 		int r = 0;
 
-		if (publication->kind == PUBLICATION_INVITE)
+		if (publication->pool)
 			r = known_declare(&p->known, p->broker, CHANNEL_ASK, p->prefix, publication, err);
 		if (!r)
 			r = broker_publish(p->broker, CHANNEL_PUBLISH, &publication->out, err);
@@ -155,7 +155,7 @@ static void on_confirmed(struct publisher *p, struct publication *publication)
 		p->suspects--;
 	if (!publication->returned) {
 		finish(p, publication, PUBLISH_CONFIRMED);
-	} else if (publication->kind == PUBLICATION_INVITE && !publication->declared_again) {
+	} else if (publication->pool && !publication->declared_again) {
 		publication->declared_again = true;
 		known_forget(&p->known, publication->queue);
 		publication_append(&p->waiting, publication);
