@@ -24,7 +24,7 @@ if delay ~= '' then due = now + delay end
 if run_at ~= '' and tonumber(run_at) > now then due = tonumber(run_at) end
 local state = 'queued'
 if rest[1] or dedup ~= '' then state = 'waiting' elseif due then state = 'scheduled' end
-local h = {'state', state, 'task', task, 'pool', pool, 'priority', priority, 'attempt', 0, 'created_at', now}
+local h = {'state', state, 'task', task, 'pool', pool, 'priority', priority, 'attempt', '0', 'created_at', stamp}
 local function set(name, value)
   if value and value ~= '' then h[#h + 1] = name h[#h + 1] = value end
 end
@@ -41,22 +41,16 @@ if state == 'waiting' then
   redis.call('HSET', waiting, '~', '')
   if rest[1] then redis.call('HSET', waiting, unpack(rest)) end
   set('pending', redis.call('HLEN', waiting))
-  redis.call('ZADD', settling, now, id)
+  list(settling, stamp)
 elseif state == 'scheduled' then
-  redis.call('ZADD', scheduled, due, id)
+  list(scheduled, due)
 elseif owe == '1' then
-  redis.call('ZADD', outbox, now, id)
+  list(outbox, stamp)
 end
 redis.call('HSET', job, unpack(h))
 redis.call('SET', spec, body)
-if expires_at ~= '' then redis.call('ZADD', expiring, expires_at, id) end
+if expires_at ~= '' then list(expiring, expires_at) end
 if reply ~= '' then redis.call('HSET', asked, reply, encoding) end
-if run ~= '' then
-  count(run_hash, 'jobs', 1)
-  count(run_hash, state, 1)
-  redis.call('SADD', run_jobs, id)
-  redis.call('PERSIST', run_hash)
-  redis.call('PERSIST', run_jobs)
-end
+enrol(run_jobs, state)
 tell(state, 0)
 return {'new', state, pool, priority, task, stamp}
