@@ -1,6 +1,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "base/duration.h"
@@ -10,15 +11,19 @@
 struct attempt *attempt_new(struct executor *executor, const struct handler *handler,
 			    const struct exec_request *request)
 {
-	struct attempt *attempt = xcalloc(1, sizeof *attempt);
+	const char *results = request->results ? request->results : "{}";
+	const char *missing = request->results_missing ? request->results_missing : "[]";
+	size_t results_size = strlen(results) + 1, missing_size = strlen(missing) + 1;
+	struct attempt *attempt = xmalloc(sizeof *attempt + results_size + missing_size);
 
+	memset(attempt, 0, sizeof *attempt);
 	attempt->executor = executor;
 	attempt->handler = handler;
 	attempt->job = request->job;
 	attempt->number = request->attempt;
 	/* copies: it may wait for a runner, longer than the caller keeps them */
-	attempt->results = xstrdup(request->results ? request->results : "{}");
-	attempt->results_missing = xstrdup(request->results_missing ? request->results_missing : "[]");
+	attempt->results = memcpy((char *)(attempt + 1), results, results_size);
+	attempt->results_missing = memcpy((char *)(attempt + 1) + results_size, missing, missing_size);
 	attempt->callbacks = request->callbacks;
 	attempt->data = request->data;
 	DL_APPEND(executor->attempts, attempt);
@@ -37,8 +42,6 @@ static void on_timer_closed(uv_handle_t *handle)
 void attempt_drop(struct attempt *attempt)
 {
 	DL_DELETE(attempt->executor->attempts, attempt);
-	free(attempt->results);
-	free(attempt->results_missing);
 	if (attempt->timer_open)
 		uv_close((uv_handle_t *)&attempt->timer, on_timer_closed);
 	else

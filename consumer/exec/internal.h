@@ -90,7 +90,7 @@ struct attempt {
 	const struct handler *handler;
 	const struct job *job;
 	int64_t number;
-	char *results, *results_missing;
+	const char *results, *results_missing; /* behind the struct */
 	const struct exec_callbacks *callbacks;
 	void *data;
 	struct attempt *prev, *next;

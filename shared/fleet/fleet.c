@@ -72,7 +72,7 @@ void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const c
 
 /* --- what an answer leads to --- */
 
-/* {'ended', state, epoch, owed, asks, dedup, many, children}: ended.inc.lua */
+/* {'ended', state, epoch, owed, asks, dedup, many, children}, or the first two alone: ended.inc.lua */
 static void follow_end(struct fleet *fleet, const char *id, const char *run, const struct store_reply *reply)
 {
 	if (store_int_at(reply, 4))

@@ -242,9 +242,18 @@ def test_a_full_redis_leaves_the_slots_to_jobs_that_it_knows(fleet):
     fleet.settled()
 
 
+def lua(name):
+    with open(os.path.join(ROOT, "shared", "store", "lua", name), encoding="utf-8") as file:
+        return file.read()
+
+
 def script(fleet, name, keys, args):
-    with open(os.path.join(ROOT, "shared", "store", "lua", name + ".lua"), encoding="utf-8") as file:
-        return fleet.redis.eval(file.read(), len(keys), *keys, *args)
+    """One transition, as a call of one does it (scripts/embed-lua)."""
+    head, include, body = lua(name + ".lua").rpartition("--#include common.inc.lua\n")
+    text = body
+    if include:
+        text = head + lua("common.inc.lua") + "local function transition()\n" + body + "end\nlocal answer = transition()\nwrite_gathered()\nreturn answer"
+    return fleet.redis.eval(text, len(keys), *keys, *args)
 
 
 def test_who_tells_an_old_end_gets_no_dependents_of_the_next_one(fleet):

@@ -46,7 +46,7 @@ local function finish(from, state, h, ...)
   if asks then redis.call('ZADD', replies, now, id) end
   if not owed and not asks then
     free(h.keep, h.left or {result, output, waiting})
-    return {'ended', state, h.epoch or '0', 0, 0, '', 0, {}}
+    return {'ended', state} -- nothing more to do
   end
   return told(state, h.epoch, h.dedup)
 end
