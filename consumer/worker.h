@@ -28,7 +28,7 @@
 #include "undertaker.h"
 
 #define WORKER_LEVELS 16
-#define WORKER_TOKEN 33
+#define WORKER_TOKEN 17 /* it is compared with those of the same job only */
 
 struct worker_options {
 	char *amqp_url, *redis_url, *prefix;
