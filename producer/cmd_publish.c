@@ -141,7 +141,7 @@ struct entry {
 
 struct publishing {
 	struct lines lines;
-	struct session *session;
+	struct session session;
 	struct entry *first, *last; /* in the order of the file; what is confirmed is printed in that order */
 	size_t open, published;
 	bool all;
@@ -169,7 +169,7 @@ static void on_published(void *data, enum publish_outcome outcome)
 	if (outcome == PUBLISH_RETURNED && !p->err.code)
 		err_set(&p->err, ERR_SERVICE,
 			"%s:%llu: RabbitMQ takes no jobs for the fleet %s; see flotilla broker apply", p->lines.name,
-			(unsigned long long)entry->line, p->session->app->services.prefix);
+			(unsigned long long)entry->line, p->lines.app->services.prefix);
 	print_confirmed(p);
 }
 
@@ -203,7 +203,7 @@ static void publish_next(struct publishing *p)
 		job_make_id(&job);
 		out.message_id = job.id;
 	}
-	publisher_job(p->session->publisher, job.pool, job.priority, &out, on_published, add_entry(p, job.id));
+	publisher_job(p->session.publisher, job.pool, job.priority, &out, on_published, add_entry(p, job.id));
 }
 
 static bool is_published(void *data)
@@ -217,13 +217,12 @@ static bool is_published(void *data)
 
 static int publish(struct publishing *p, struct app *app, struct err *err)
 {
-	CLEANUP(session_close) struct session session = {0};
-	int r;
+	struct session *session = &p->session;
+	int r = session_open_broker(session, app, err);
 
-	p->session = &session;
-	r = session_open_broker(&session, app, err);
 	if (r == 0)
-		r = session_run(&session, is_published, p, -1, err);
+		r = session_run(session, is_published, p, -1, err);
+	session_close(session); /* what it has confirmed by now is printed */
 	if (r == 0 && p->err.code) {
 		*err = p->err;
 		r = err->code;
