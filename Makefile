@@ -57,7 +57,8 @@ thread_sources := $(wildcard tests/thread/test_*.c)
 test_programs_sources := $(wildcard tests/programs/*.c)
 test_plugins_sources := $(wildcard tests/plugins/*.c)
 fuzz_sources := $(wildcard tests/fuzz/fuzz_*.c)
-bench_sources := $(wildcard bench/*.c)
+load_sources := $(wildcard bench/load/*.c)
+bench_plugins_sources := $(wildcard bench/plugins/*.c)
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 library_objects := $(call object,$(library_sources)) $(if $(lua_sources),$(BUILD)/obj/lua_scripts.o)
@@ -79,7 +80,7 @@ thread_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(thread_sources))
 test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(test_programs_sources))
 test_plugins := $(patsubst tests/%.c,$(BUILD)/tests/%.so,$(test_plugins_sources))
 fuzzers := $(patsubst tests/%.c,$(BUILD)/%,$(fuzz_sources))
-benches := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_sources))
+benches := $(BUILD)/bench/load $(BUILD)/bench/spin $(patsubst %.c,$(BUILD)/%.so,$(bench_plugins_sources))
 
 # --- the libraries that are needed ---------------------------------------------------------------------------------
 
@@ -357,13 +358,17 @@ $(unit_tests) $(integration_tests): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(p
 $(thread_tests) $(test_programs): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(parts)
 	$(call link_program,$(link_parts) -lm)
 
-$(BUILD)/tests/plugins/%.so: tests/plugins/%.c $(BUILD)/flags
+$(test_plugins) $(patsubst %.c,$(BUILD)/%.so,$(bench_plugins_sources)): $(BUILD)/%.so: %.c $(BUILD)/flags
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(compile_flags) $(test_flags) -shared $(link_flags) -o $@ $<
 
-$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(parts)
-	$(call link_program,$(link_parts) -lm)
+$(BUILD)/bench/load: $(call object,$(load_sources))
+	$(call link_program,$(library_libs))
+
+# As small as a program can be: starting it is not what is measured.
+$(BUILD)/bench/spin: $(BUILD)/obj/bench/spin.o
+	$(call link_program)
 
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(parts)
 	$(call say,LD,$@)
