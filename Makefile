@@ -98,7 +98,7 @@ missing_tool = $(if $(shell command -v $(1) 2>/dev/null),,$(1) (Debian package $
 missing_header = $(if $(shell printf '\043include <$(1)>\n' | $(CC) -E - >/dev/null 2>&1 || echo no),$(1) (Debian package $(2)))
 
 goals := $(or $(MAKECMDGOALS),all)
-without_libraries := deps demo test outage fault bench pressure model coverage lint layers format clean help uninstall fuzz ci
+without_libraries := deps demo test outage fault bench bench-peers pressure model coverage lint layers format clean help uninstall fuzz ci
 ifneq ($(filter-out $(without_libraries),$(goals)),)
 missing := $(strip $(call missing_tool,$(CC),$(if $(is_clang),clang,gcc)) $(call missing_tool,$(PKG_CONFIG),pkg-config))
 ifeq ($(missing),)
@@ -179,6 +179,7 @@ help:
 	'make fuzz       each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)' \
 	'make fault      breaks workers at every fault point, then RANDOM_SECONDS=$(RANDOM_SECONDS) at random (docs/faults.md)' \
 	'make bench      how fast it is on this machine' \
+	'make bench-peers   installs what it is compared with: Celery, BullMQ' \
 	'make pressure   a million jobs, a hundred thousand dependents: memory, and how long Redis is held up; PRESSURE_*= for less' \
 	'make coverage   which lines the tests reach' \
 	'make install    to PREFIX=$(PREFIX), below DESTDIR=; make uninstall' \
@@ -257,9 +258,13 @@ run-fuzzers: $(fuzzers)
 	@scripts/run-fuzzers $(BUILD) $(FUZZ_SECONDS)
 
 bench:
-	@scripts/deps build run
+	@scripts/deps build run bench
 	@$(parallel) all build-benches
 	@FLOTILLA_BUILD='$(BUILD)' bench/run
+
+.PHONY: bench-peers
+bench-peers:
+	@bench/peers/install
 
 .PHONY: build-benches print-includes
 print-includes:

@@ -7,6 +7,7 @@ to the most. Prints a table, writes BUILD/bench.tsv (with the machine's data) an
 """
 import os
 import re
+import subprocess
 import sys
 import time
 
@@ -39,6 +40,9 @@ def measure(cls, figures):
         row.begin()
         for _ in range(min(ROUNDS, row.rounds)):
             row.round()
+    except (RuntimeError, AssertionError, OSError, subprocess.SubprocessError) as error:
+        figures.skip(row.name, "failed: %s" % str(error).split("\n", maxsplit=1)[0])
+        say("%-10s failed: %s" % (row.name, error))
     finally:
         row.end()
     say("%-10s %d s" % (row.name, time.monotonic() - began))
@@ -69,8 +73,10 @@ def main():
             write(os.path.join(BUILD, "bench.tsv"), about, of, figures.skipped)
             with open(os.path.join(BUILD, "bench.md"), "w", encoding="utf-8") as file:
                 file.write("%s\n\n%s\n" % ("; ".join("%s %s" % pair for pair in about), markdown(of)))
+            for what, why in figures.skipped:
+                print("%s: %s" % (what, why))
             print("written to %s and bench.md beside it" % os.path.relpath(os.path.join(BUILD, "bench.tsv")))
-    return 0
+    return 1 if any(why.startswith("failed") for _, why in figures.skipped) else 0
 
 
 sys.exit(main())

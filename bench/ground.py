@@ -98,11 +98,14 @@ class Ground(Fleet):
 
     def jobs_rate(self, count, task="noop", args=None, key="default.normal", seconds=600):
         """Jobs a second from the first publish to the last end, published and run at the same time."""
-        before = self.ended()
+        before, failed = self.ended(), self.ended("failed")
         begin = time.monotonic()
         load("jobs", URL, self.prefix, key, unique("n"), count, task, *([args.hex()] if args else []))
-        within(lambda: self.ended() - before >= count, seconds, "%d jobs" % count)
-        return count / (time.monotonic() - begin)
+        within(lambda: self.ended() - before >= count or self.ended("failed") > failed, seconds, "%d jobs" % count)
+        took = time.monotonic() - begin
+        if self.ended("failed") > failed:
+            raise RuntimeError("jobs of %s fail\n%s" % (task, self.logs()))
+        return count / took
 
     def close(self):
         """The servers are the benchmark's own: all keys go at once, also those of the rounds before."""
