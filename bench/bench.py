@@ -20,6 +20,7 @@ from figures import Figures, machine, markdown, show, write  # noqa: E402
 from ground import BUILD, Fleet, size  # noqa: E402
 
 ROUNDS = size("ROUNDS", 5)
+TABLE = os.path.join(BUILD, "bench")
 ONLY = os.environ.get("BENCH_ONLY", "")
 
 
@@ -52,6 +53,15 @@ def measure(cls, figures):
             say("           %s: %.4g %s%s" % (name, f.value(), f.unit, "" if f.ratio() is None else ", ratio %.3f" % f.ratio()))
 
 
+def keep(about, figures):
+    """After each row, so that what was measured is there if the rest is not waited for."""
+    of = list(figures.all.values())
+    if of:
+        write(TABLE + ".tsv", about, of, figures.skipped)
+        with open(TABLE + ".md", "w", encoding="utf-8") as file:
+            file.write("%s\n\n%s\n" % ("; ".join("%s %s" % pair for pair in about), markdown(of)))
+
+
 def main():
     classes = rows.classes()
     if ONLY == "list":
@@ -66,16 +76,14 @@ def main():
     try:
         for cls in chosen:
             measure(cls, figures)
-    finally:
-        of = list(figures.all.values())
-        if of:
-            print(show(of))
-            write(os.path.join(BUILD, "bench.tsv"), about, of, figures.skipped)
-            with open(os.path.join(BUILD, "bench.md"), "w", encoding="utf-8") as file:
-                file.write("%s\n\n%s\n" % ("; ".join("%s %s" % pair for pair in about), markdown(of)))
-            for what, why in figures.skipped:
-                print("%s: %s" % (what, why))
-            print("written to %s and bench.md beside it" % os.path.relpath(os.path.join(BUILD, "bench.tsv")))
+            keep(about, figures)
+    except KeyboardInterrupt:
+        figures.skip("the rest", "interrupted")
+    if figures.all:
+        print(show(list(figures.all.values())))
+        print("written to %s and bench.md beside it" % os.path.relpath(TABLE + ".tsv"))
+    for what, why in figures.skipped:
+        print("%s: %s" % (what, why))
     return 1 if any(why.startswith("failed") for _, why in figures.skipped) else 0
 
 

@@ -107,6 +107,16 @@ class Ground(Fleet):
             raise RuntimeError("jobs of %s fail\n%s" % (task, self.logs()))
         return count / took
 
+    def fitting(self, most, task="noop", args=None):
+        """How many of these take some two seconds here, at most `most`: by some that are run for it, more and more, which warm the
+        fleet as well."""
+        count = max(most // 20, 100)
+        while True:
+            fit = int(min(self.jobs_rate(count, task, args) * 2, most))
+            if fit <= 2 * count:
+                return max(fit, 100)
+            count = fit // 2
+
     def close(self):
         """The servers are the benchmark's own: all keys go at once, also those of the rounds before."""
         for worker in self.workers:

@@ -59,10 +59,10 @@ class Fan(Row):
     def begin(self):
         self.fleet = Ground()
         self.fleet.worker()
-        self.fleet.jobs_rate(JOBS)
+        self.jobs = self.fleet.fitting(JOBS)
 
     def round(self):
-        noop = self.fleet.jobs_rate(JOBS)
+        noop = self.fleet.jobs_rate(self.jobs)
         for width in FANS:
             self.figures.add("fan-out and fan-in of %s" % "{:,}".format(width), "/s", fan_rate(self.fleet, width), noop, "no-op jobs",
                              (">=", 0.4))

@@ -15,28 +15,41 @@ class Noop(Row):
     def begin(self):
         self.fleet = Ground()
         self.fleet.worker()
-        self.fleet.jobs_rate(JOBS)
+        self.jobs = self.fleet.fitting(JOBS)
 
     def round(self):
-        raw = raw_rate(JOBS)
-        rate = self.fleet.jobs_rate(JOBS)
+        raw = raw_rate(self.jobs)
+        rate = self.fleet.jobs_rate(self.jobs)
         self.figures.add("no-op jobs", "/s", rate, raw, RAW, (">=", 0.5))
-        port = os.environ["FLOTILLA_REDIS_PORT"]
-        writes = 2 * JOBS / load("redis", "127.0.0.1", port, unique("raw"), 2 * JOBS, 256)
+        writes = 2 * self.jobs / load("redis", "127.0.0.1", os.environ["FLOTILLA_REDIS_PORT"], unique("raw"), 2 * self.jobs, 256)
         self.figures.add("no-op jobs, beside Redis alone", "/s", rate, writes / 2, "raw Redis: two HSETs a job, pipelined")
 
 
-class Plugin(Row):
-    name = "plugin"
+class Through(Row):
+    """Jobs of a handler, beside the raw loop."""
+    handler = what = target = None
 
     def begin(self):
         self.fleet = Ground()
-        self.fleet.worker("--slots", CORES, *self.fleet.handlers("handlers: { work: { plugin: %s, processes: %d } }\n" % (PLUGIN, CORES)))
-        self.fleet.jobs_rate(JOBS, "work")
+        self.fleet.worker("--slots", CORES, *self.fleet.handlers("handlers: { work: { %s, processes: %d } }\n" % (self.handler, CORES)))
+        self.jobs = self.fleet.fitting(JOBS, "work")
 
     def round(self):
-        raw = raw_rate(JOBS)
-        self.figures.add("no-op jobs through a C plugin", "/s", self.fleet.jobs_rate(JOBS, "work"), raw, RAW, (">=", 0.4))
+        raw = raw_rate(self.jobs)
+        self.figures.add("no-op jobs through " + self.what, "/s", self.fleet.jobs_rate(self.jobs, "work"), raw, RAW, self.target)
+
+
+class Plugin(Through):
+    name = "plugin"
+    handler = "plugin: " + PLUGIN
+    what = "a C plugin"
+    target = (">=", 0.4)
+
+
+class Python(Through):
+    name = "python"
+    handler = "runner: [/usr/bin/python3, %s]" % os.path.join(HERE, "plugins", "work.py")
+    what = "a Python runner"
 
 
 class Compute(Row):
@@ -44,16 +57,12 @@ class Compute(Row):
 
     def begin(self):
         self.fleet = Ground()
-        self.fleet.worker("--slots", CORES, *self.fleet.handlers(
-            "handlers:\n  work: { plugin: %s, processes: %d }\n  python: { runner: [/usr/bin/python3, %s], processes: %d }\n" % (
-                PLUGIN, CORES, os.path.join(HERE, "plugins", "work.py"), CORES)))
-        self.computing = spin_rounds(COMPUTE_US)
-        self.fleet.jobs_rate(1000, "python")
+        self.fleet.worker("--slots", CORES, *self.fleet.handlers("handlers: { work: { plugin: %s, processes: %d } }\n" % (PLUGIN, CORES)))
+        self.rounds_of_it = spin_rounds(COMPUTE_US)
+        self.args = msgpack.packb(self.rounds_of_it)
+        self.jobs = self.fleet.fitting(JOBS, "work", self.args)
 
     def round(self):
-        count = JOBS // 2
-        base = alone(CORES, self.computing, count // CORES)
-        rate = self.fleet.jobs_rate(count, "work", msgpack.packb(self.computing))
-        self.figures.add("jobs of %d µs through a C plugin" % COMPUTE_US, "/s", rate, base, "the computation alone, on all cores")
-        raw = raw_rate(count)
-        self.figures.add("no-op jobs through a Python runner", "/s", self.fleet.jobs_rate(count, "python"), raw, RAW)
+        base = alone(CORES, self.rounds_of_it, max(self.jobs // CORES, 1000))
+        self.figures.add("jobs of %d µs through a C plugin" % COMPUTE_US, "/s", self.fleet.jobs_rate(self.jobs, "work", self.args), base,
+                         "the computation alone, on all cores")
