@@ -56,7 +56,7 @@ amqp_bytes_t job_body(struct publishing *p, long i);
 void *publish(void *data);
 
 /* From hexadecimal digits, in place. */
-size_t unhex(char *text);
+size_t unhex(char *digits);
 
 extern const struct load load_raw, load_publish, load_jobs, load_bodies, load_hop; /* rates.c */
 extern const struct load load_latency, load_hops;                                  /* latency.c */
