@@ -4,7 +4,7 @@ import math
 
 import msgpack
 
-from ground import CORES, PLUGIN, SPIN, Ground, alone, size, spin_rounds
+from ground import AHEAD, CORES, PLUGIN, SPIN, Ground, alone, size, spin_rounds
 from rows import Row
 
 SECONDS = size("HALVES_MS", 700) / 1000
@@ -16,16 +16,18 @@ class Halves(Row):
     rounds = 3
 
     def begin(self):
-        self.fleet = Ground()
-        self.fleet.worker("--slots", CORES, *self.fleet.handlers(
-            "handlers:\n  runner: { plugin: %s, processes: %d }\n  process: { command: [%s, \"{args}\"] }\n" % (PLUGIN, CORES, SPIN)))
+        self.fleets = {}
+        for task, slots, how in (("runner", AHEAD, "plugin: %s, processes: %d" % (PLUGIN, CORES)),
+                                 ("process", CORES, 'command: [%s, "{args}"]' % SPIN)):
+            fleet = self.fleets[task] = Ground()
+            fleet.worker("--slots", slots, *fleet.handlers("handlers: { %s: { %s } }\n" % (task, how)))
         self.near = {"runner": 200, "process": 2000}
 
     def efficiency(self, task, us):
         """Beside the same computation alone, on all cores, measured at once before: what else runs here slows both."""
         rounds = spin_rounds(us)
         base = alone(CORES, rounds, max(int(SECONDS / 2 / us * 1e6), 10))
-        return self.fleet.jobs_rate(int(min(max(SECONDS * base, 100), 20000)), task, msgpack.packb(rounds)) / base
+        return self.fleets[task].jobs_rate(int(min(max(SECONDS * base, 100), 20000)), task, msgpack.packb(rounds)) / base
 
     def half(self, task):
         """Between two lengths of which one is less than half efficient and the other more; on the line between them.
@@ -46,3 +48,7 @@ class Halves(Row):
     def round(self):
         for task, what in (("runner", "a C plugin"), ("process", "a process per job")):
             self.figures.add("METG 50 %%, %s" % what, "µs", self.half(task))
+
+    def end(self):
+        for fleet in self.fleets.values():
+            fleet.close()

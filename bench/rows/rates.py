@@ -1,7 +1,7 @@
 """How many jobs a second: no-ops, through runners, with a little computation."""
 import msgpack
 
-from ground import CORES, HERE, PLUGIN, Ground, alone, load, os, raw_rate, size, spin_rounds, unique
+from ground import AHEAD, CORES, HERE, PLUGIN, Ground, alone, load, os, raw_rate, size, spin_rounds, unique
 from rows import Row
 
 JOBS = size("JOBS", 20000)
@@ -28,10 +28,11 @@ class Noop(Row):
 class Through(Row):
     """Jobs of a handler, beside the raw loop."""
     handler = what = target = None
+    slots = AHEAD
 
     def begin(self):
         self.fleet = Ground()
-        self.fleet.worker("--slots", CORES, *self.fleet.handlers("handlers: { work: { %s, processes: %d } }\n" % (self.handler, CORES)))
+        self.fleet.worker("--slots", self.slots, *self.fleet.handlers("handlers: { work: { %s, processes: %d } }\n" % (self.handler, CORES)))
         self.jobs = self.fleet.fitting(JOBS, "work")
 
     def round(self):
@@ -46,6 +47,13 @@ class Plugin(Through):
     target = (">=", 0.4)
 
 
+class PluginFew(Through):
+    name = "plugin-few"
+    handler = Plugin.handler
+    what = "a C plugin, %d slots" % CORES
+    slots = CORES
+
+
 class Python(Through):
     name = "python"
     handler = "runner: [/usr/bin/python3, %s]" % os.path.join(HERE, "plugins", "work.py")
@@ -57,7 +65,7 @@ class Compute(Row):
 
     def begin(self):
         self.fleet = Ground()
-        self.fleet.worker("--slots", CORES, *self.fleet.handlers("handlers: { work: { plugin: %s, processes: %d } }\n" % (PLUGIN, CORES)))
+        self.fleet.worker("--slots", AHEAD, *self.fleet.handlers("handlers: { work: { plugin: %s, processes: %d } }\n" % (PLUGIN, CORES)))
         self.rounds_of_it = spin_rounds(COMPUTE_US)
         self.args = msgpack.packb(self.rounds_of_it)
         self.jobs = self.fleet.fitting(JOBS, "work", self.args)
