@@ -7,8 +7,12 @@ quorum queues), publishes confirmed, acknowledged when the task has ended and it
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from celery import Celery, chain
+
+# Each waits for its confirm; one alone would be what bounds it.
+PUBLISHERS = 4
 
 app = Celery("celery_app", broker=os.environ["FLOTILLA_AMQP_URL"], backend=os.environ["FLOTILLA_REDIS_URL"])
 app.conf.update(
@@ -34,8 +38,8 @@ def noops(count):
     """From the first publish to the last result, published and run at the same time. Results are counted where they are kept: in Redis."""
     client = app.backend.client
     begin = time.monotonic()
-    ids = [noop.delay().id for _ in range(count)]
-    left = ids
+    with ThreadPoolExecutor(PUBLISHERS) as pool:
+        left = list(pool.map(lambda _: noop.delay().id, range(count)))
     while left:
         some = left[:1000]
         there = client.exists(*[app.backend.get_key_for_task(id) for id in some])

@@ -31,6 +31,7 @@ class Peer(Row):
             with open(self.log, encoding="utf-8") as log:
                 raise RuntimeError("the worker of %s does not start:\n%s" % (self.title, log.read()))
         self.ask("noop", 200)
+        self.jobs = self.fleet.fitting(JOBS * 5)
 
     def environment(self):
         return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "BULLMQ_DIR": BULLMQ}
@@ -45,7 +46,7 @@ class Peer(Row):
 
     def round(self):
         theirs = JOBS / self.ask("noop", JOBS)
-        ours = self.fleet.jobs_rate(JOBS * 5)
+        ours = self.fleet.jobs_rate(self.jobs)
         self.figures.add("no-op jobs, beside " + self.title, "/s", ours, theirs, self.title)
         theirs = self.ask("chain", CHAIN, CHAINS) / (CHAINS * self.steps) * 1000
         self.figures.add("chain of %d, a step, beside %s" % (CHAIN, self.title), "ms", chain_ms(self.fleet, CHAIN, CHAINS), theirs, self.title, ("<=", 1))
