@@ -7,6 +7,7 @@ to the most. Prints a table, writes BUILD/bench.tsv (with the machine's data) an
 """
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -71,6 +72,8 @@ def main():
     if not chosen:
         say("bench: no row is called like BENCH_ONLY=%s; there are: %s" % (ONLY, " ".join(c.name for c in classes)))
         return 2
+    # Whatever ends it, workers are ended and what was measured is shown.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     about = machine(redis.Redis.from_url(os.environ["FLOTILLA_REDIS_URL"], decode_responses=True))
     figures = Figures()
     try:
