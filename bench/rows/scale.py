@@ -1,5 +1,6 @@
 """What does not collapse: more workers, more queues, more jobs in Redis."""
 import os
+import statistics
 import subprocess
 import time
 
@@ -11,12 +12,27 @@ DEPTHS = [int(n) for n in os.environ.get("BENCH_DEPTHS", "1000 100000").split()]
 POOLS = 4
 
 
-class Workers(Row):
-    name = "workers"
-    rounds = 3
+class Best(Row):
+    """Several arrangements, each beside the one that was best over all rounds: the best of each round would be the luckiest."""
+    rounds = 5
+    name_of = ""
 
     def begin(self):
         self.fleet = Ground()
+        self.rates = []
+
+    def end(self):
+        if self.rates:
+            best = max(self.rates[0], key=lambda n: statistics.median(rates[n] for rates in self.rates))
+            for rates in self.rates:
+                for count, rate in rates.items():
+                    self.figures.add(self.name_of % (count, "s" * (count > 1)), "/s", rate, rates[best], "the best: %d" % best, (">=", 0.9))
+        super().end()
+
+
+class Workers(Best):
+    name = "workers"
+    name_of = "no-op jobs, %d worker%s on one queue"
 
     def round(self):
         rates = {}
@@ -25,20 +41,16 @@ class Workers(Row):
                 self.fleet.worker()
             self.fleet.jobs_rate(JOBS // 4)
             rates[count] = self.fleet.jobs_rate(JOBS)
-        for count, rate in rates.items():
-            self.figures.add("no-op jobs, %d workers on one queue" % count, "/s", rate, max(rates.values()), "the best of 1, 2, 4, 8", (">=", 0.9))
+        self.rates.append(rates)
         for worker in self.fleet.workers:
             worker.stop()
         self.fleet.workers.clear()
 
 
-class Queues(Row):
+class Queues(Best):
     """Four workers, whose pools are one, two or four."""
     name = "queues"
-    rounds = 3
-
-    def begin(self):
-        self.fleet = Ground()
+    name_of = "no-op jobs, 4 workers on %d queue%s"
 
     def rate(self, pools, jobs):
         before = self.fleet.ended()
@@ -61,9 +73,7 @@ class Queues(Row):
             for worker in self.fleet.workers:
                 worker.stop()
             self.fleet.workers.clear()
-        for pools, rate in rates.items():
-            self.figures.add("no-op jobs, 4 workers on %d queue%s" % (pools, "s" * (pools > 1)), "/s", rate, max(rates.values()),
-                             "the best of 1, 2, 4", (">=", 0.9))
+        self.rates.append(rates)
 
     def end(self):
         for i in range(POOLS):
