@@ -274,10 +274,7 @@ static void start_exec(struct item *item, const char *results, const char *missi
 	if (!attempt)
 		return; /* it has ended, and the item may be gone */
 	item->attempt = attempt;
-	if (item->dir) {
-		item->news.dir = true;
-		report(item);
-	}
+	item->news.dir = item->dir != NULL; /* told by attempt_tick: most are over by then, and their end says it too */
 	if (item->stopped)
 		exec_stop(attempt, EXEC_STOP_CANCEL);
 }
@@ -398,13 +395,18 @@ void attempt_renew_all(struct worker *worker)
 	}
 }
 
-/* Long jobs hold neither prefetch nor the broker's patience: their claim stands, the lease brings them back. */
+/* What has run for a moment has its directory in its record. Long jobs hold neither prefetch nor the broker's patience:
+ * their claim stands, the lease brings them back. */
 void attempt_tick(struct worker *worker)
 {
 	int64_t before = clock_mono_ms() - EARLY_ACK_MS;
 	struct item *item;
 
 	DL_FOREACH(worker->running, item)
-	if (item->state == ITEM_RUNNING && item->tag && item->since <= before)
-		acks_item_durable(item);
+	{
+		if (item->news.dir)
+			report(item);
+		if (item->state == ITEM_RUNNING && item->tag && item->since <= before)
+			acks_item_durable(item);
+	}
 }

@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
-#include "exec/replay.h"
 #include "flotilla/version.h"
 #include "worker.h"
 
@@ -169,8 +168,6 @@ int main(int argc, char **argv)
 	struct err err;
 	int exit_code;
 
-	if (argc == 2 && strcmp(argv[1], "--replay-task") == 0)
-		return replay_main();
 	argp_err_exit_status = 2;
 	default_name(name, sizeof name);
 	snprintf(slots, sizeof slots, "%ld", sysconf(_SC_NPROCESSORS_ONLN));

@@ -10,52 +10,24 @@
 
 #define OURS "FLOTILLA_"
 
-struct list {
-	char **items;
-	size_t count, room;
-};
+/* The most that environ_for adds of its own. */
+#define OURS_MAX 9
 
-/* Replaces what has the same name. */
-static void set(struct list *list, const char *name, const char *value)
+char **environ_base(void)
 {
-	struct buf line = BUF_INIT;
-	size_t len = strlen(name);
-	size_t at = 0;
+	size_t count = 0, kept = 0;
+	char **list;
 
-	buf_addf(&line, "%s=%s", name, value);
-	while (at < list->count && (strncmp(list->items[at], line.data, len + 1) != 0))
-		at++;
-	if (at < list->count) {
-		free(list->items[at]);
-		list->items[at] = buf_detach(&line);
-		return;
-	}
-	if (list->count + 1 >= list->room) {
-		list->room = list->room ? list->room * 2 : 64;
-		list->items = xrealloc(list->items, list->room * sizeof *list->items);
-	}
-	list->items[list->count++] = buf_detach(&line);
-	list->items[list->count] = NULL;
-}
-
-static struct list copy(char *const *env, bool ours_too)
-{
-	struct list list = {0};
-	size_t count = 0;
-
-	while (env && env[count])
+	while (environ && environ[count])
 		count++;
-	list.room = count + 16;
-	list.items = xcalloc(list.room, sizeof *list.items);
+	list = xcalloc(count + 1, sizeof *list);
 	for (size_t i = 0; i < count; i++)
-		if (ours_too || strncmp(env[i], OURS, strlen(OURS)) != 0)
-			list.items[list.count++] = xstrdup(env[i]);
+		if (strncmp(environ[i], OURS, strlen(OURS)) != 0)
+			list[kept++] = xstrdup(environ[i]);
 	return list;
 }
 
-char **environ_base(void) { return copy(environ, false).items; }
-
-void environ_free(char **env)
+void environ_base_free(char **env)
 {
 	for (size_t i = 0; env && env[i]; i++)
 		free(env[i]);
@@ -71,32 +43,79 @@ const char *environ_get(char *const *env, const char *name)
 	return NULL;
 }
 
-char **environ_for(const struct executor *executor, const struct handler *handler, const struct attempt *attempt,
-		   const char *dir)
+static size_t ours(const struct executor *executor, const struct handler *handler, const struct attempt *attempt,
+		   const char *number, const char *dir, struct job_pair ret[OURS_MAX])
 {
-	struct list list = copy(executor->base_env, true);
-	char number[24];
+	size_t n = 0;
 
 	if (attempt) {
 		const struct job *job = attempt->job;
-		for (size_t i = 0; i < job->env_count; i++)
-			set(&list, job->env[i].key, job->env[i].value);
-		snprintf(number, sizeof number, "%lld", (long long)attempt->number);
-		set(&list, OURS "ID", job->id);
-		set(&list, OURS "TASK", job->task);
-		set(&list, OURS "ATTEMPT", number);
-		set(&list, OURS "RUN", job->run ? job->run : "");
-		set(&list, OURS "JOB_DIR", dir);
+		ret[n++] = (struct job_pair){OURS "ID", job->id};
+		ret[n++] = (struct job_pair){OURS "TASK", job->task};
+		ret[n++] = (struct job_pair){OURS "ATTEMPT", number};
+		ret[n++] = (struct job_pair){OURS "RUN", job->run ? job->run : ""};
+		ret[n++] = (struct job_pair){OURS "JOB_DIR", dir};
 	}
 	/* after the job's own: it is what finds them when the worker is killed (undertaker.h) */
 	if (executor->worker_key[0])
-		set(&list, OURS "WORKER", executor->worker_key);
+		ret[n++] = (struct job_pair){OURS "WORKER", executor->worker_key};
 	if (handler->services) {
-		set(&list, OURS "AMQP_URL", executor->amqp_url);
-		set(&list, OURS "REDIS_URL", executor->redis_url);
-		set(&list, OURS "PREFIX", executor->prefix);
+		ret[n++] = (struct job_pair){OURS "AMQP_URL", executor->amqp_url};
+		ret[n++] = (struct job_pair){OURS "REDIS_URL", executor->redis_url};
+		ret[n++] = (struct job_pair){OURS "PREFIX", executor->prefix};
 	}
-	return list.items;
+	return n;
+}
+
+static size_t text_size(const struct job_pair *pairs, size_t count)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < count; i++)
+		size += strlen(pairs[i].key) + strlen(pairs[i].value) + 2;
+	return size;
+}
+
+/* Replaces what has the same name. `text` is where the lines go; returns where it goes on. */
+static char *set(char **list, size_t *count, char *text, const struct job_pair *pair)
+{
+	size_t key = strlen(pair->key), value = strlen(pair->value), at = 0;
+
+	memcpy(text, pair->key, key);
+	text[key] = '=';
+	memcpy(text + key + 1, pair->value, value + 1);
+	while (at < *count && strncmp(list[at], text, key + 1) != 0)
+		at++;
+	list[at] = text;
+	if (at == *count)
+		++*count;
+	return text + key + 1 + value + 1;
+}
+
+/* One allocation for the list and what is new in it. */
+char **environ_for(const struct executor *executor, const struct handler *handler, const struct attempt *attempt,
+		   const char *dir)
+{
+	const struct job_pair *theirs = attempt ? attempt->job->env : NULL;
+	size_t theirs_count = attempt ? attempt->job->env_count : 0, count = 0, own, room;
+	struct job_pair pairs[OURS_MAX];
+	char number[24] = "", **list, *text;
+
+	if (attempt)
+		snprintf(number, sizeof number, "%lld", (long long)attempt->number);
+	own = ours(executor, handler, attempt, number, dir, pairs);
+	while (executor->base_env[count])
+		count++;
+	room = (count + theirs_count + own + 1) * sizeof *list;
+	list = xmalloc(room + text_size(theirs, theirs_count) + text_size(pairs, own));
+	memcpy(list, executor->base_env, count * sizeof *list);
+	text = (char *)list + room;
+	for (size_t i = 0; i < theirs_count; i++)
+		text = set(list, &count, text, &theirs[i]);
+	for (size_t i = 0; i < own; i++)
+		text = set(list, &count, text, &pairs[i]);
+	list[count] = NULL;
+	return list;
 }
 
 static bool executable(const char *path)

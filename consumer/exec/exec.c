@@ -10,6 +10,7 @@
 
 #include "exec/internal.h"
 #include "exec/jobdir.h"
+#include "exec/runner.h"
 
 #define SWEEP_EVERY_MS (10 * 60 * 1000)
 
@@ -70,10 +71,11 @@ static char *join_tasks(const struct executor *executor)
 static void executor_free(struct executor *executor)
 {
 	handlers_release(&executor->handlers);
-	environ_free(executor->base_env);
+	environ_base_free(executor->base_env);
 	free(executor->work_dir);
 	free(executor->pool);
 	free(executor->cwd);
+	free(executor->runner);
 	free(executor->amqp_url);
 	free(executor->redis_url);
 	free(executor->prefix);
@@ -118,6 +120,7 @@ static int fill(struct executor *executor, const struct exec_options *options, s
 	executor->keep_dirs_ms = options->keep_dirs_ms;
 	executor->keep_failed_dirs_ms = options->keep_failed_dirs_ms;
 	executor->base_env = environ_base();
+	executor->runner = runner_program();
 	executor->cwd = getcwd(NULL, 0);
 	if (!executor->cwd)
 		executor->cwd = xstrdup("/");

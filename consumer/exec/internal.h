@@ -67,6 +67,7 @@ struct executor {
 	char *work_dir; /* absolute */
 	char *pool;
 	char *cwd; /* the worker's own directory */
+	char *runner; /* the program flotilla-runner */
 	char *amqp_url, *redis_url, *prefix, *worker_key;
 	char **base_env; /* the worker's environment without FLOTILLA_*; NULL-terminated */
 	bool allow_exec;
@@ -130,10 +131,11 @@ const struct handler *handlers_find(const struct handlers *handlers, const char 
 int placeholders_check(const char *text, struct err *err);
 int placeholders_fill(const char *text, const struct attempt *attempt, const char *dir, char **ret, struct err *err);
 
-/* environ.c: the worker's environment without FLOTILLA_*. To free: environ_free. */
+/* environ.c: the worker's environment without FLOTILLA_*. */
 char **environ_base(void);
-void environ_free(char **env);
-/* What a child of this handler gets; `attempt` and `dir` are NULL for a runner. NULL-terminated; environ_free. */
+void environ_base_free(char **env);
+/* What a child of this handler gets; `attempt` and `dir` are NULL for a runner. NULL-terminated; to free(). It borrows
+ * what it has of the executor's. */
 char **environ_for(const struct executor *executor, const struct handler *handler, const struct attempt *attempt,
 		   const char *dir);
 /* The value of a name in such a list, or NULL. */

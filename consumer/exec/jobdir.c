@@ -253,6 +253,7 @@ void jobdir_profile(const struct jobdir *dir, bool failed, int status, const str
 		{"system_ms", true, micro_to_ms(&usage->ru_stime)},
 		{"max_rss_kib", true, usage->ru_maxrss},
 	};
+	int r;
 
 	buf_adds(&text, "{");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -263,8 +264,10 @@ void jobdir_profile(const struct jobdir *dir, bool failed, int status, const str
 	buf_adds(&text, "}\n");
 	if (failed)
 		write_file(dir->fd, "failed", "", 0);
+	r = write_file(dir->fd, "profile.json", text.data, text.len);
 	/* The job may have left something of that name. */
-	unlinkat(dir->fd, "profile.json", 0);
-	if (write_file(dir->fd, "profile.json", text.data, text.len) < 0)
+	if (r < 0 && errno == EEXIST && unlinkat(dir->fd, "profile.json", 0) == 0)
+		r = write_file(dir->fd, "profile.json", text.data, text.len);
+	if (r < 0)
 		log_warn("%s/profile.json cannot be written: %s", dir->path, strerror(errno));
 }

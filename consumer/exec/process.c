@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "exec/jobdir.h"
+#include "runner/replay.h"
 
 struct process {
 	struct child child;
@@ -98,12 +99,12 @@ void process_argv_free(char **argv)
 	free(argv);
 }
 
-/* Spawns `path` (searched for where NULL) with `argv` in the directory of the process. */
-static int spawn(struct process *process, const char *path, char **argv, const char *base, struct err *err)
+/* Spawns `argv` in the directory of the process. */
+static int spawn(struct process *process, char **argv, const char *base, struct err *err)
 {
 	struct attempt *attempt = process->attempt;
 	struct executor *executor = attempt->executor;
-	char **env = environ_for(executor, attempt->handler, attempt, process->dir.path);
+	CLEANUP(freep) char **env = environ_for(executor, attempt->handler, attempt, process->dir.path);
 	CLEANUP(freep) char *found = NULL;
 	struct spawn spawn = {.argv = argv,
 			      .env = env,
@@ -111,12 +112,11 @@ static int spawn(struct process *process, const char *path, char **argv, const c
 			      .in = executor->children.null_fd,
 			      .out = process->dir.out,
 			      .err = process->dir.err};
-	int r = path ? 0 : program_find(argv[0], base, env, &found, err);
+	int r = program_find(argv[0], base, env, &found, err);
 
-	spawn.path = path ? path : found;
+	spawn.path = found;
 	if (r == 0)
 		r = child_spawn(&executor->children, &process->child, &spawn, err);
-	environ_free(env);
 	return r;
 }
 
@@ -153,11 +153,11 @@ static struct process *prepare(struct attempt *attempt, struct err *err, int *r)
 	return process;
 }
 
-static bool run(struct process *process, const char *path, char **argv, const char *base)
+static bool run(struct process *process, char **argv, const char *base)
 {
 	struct err err;
 
-	if (spawn(process, path, argv, base, &err) < 0)
+	if (spawn(process, argv, base, &err) < 0)
 		return refuse(process, JOB_REASON_ERROR, &err);
 	FAULT_POINT(PROCESS_STARTED);
 	attempt_start_clock(process->attempt);
@@ -178,20 +178,20 @@ static bool start_exec(struct attempt *attempt)
 	if (r < 0)
 		return refuse(process, JOB_REASON_ERROR, &err);
 	/* A new directory holds no program: a relative path is from where the worker runs. */
-	return run(process, NULL, (char **)attempt->job->argv, attempt->executor->cwd);
+	return run(process, (char **)attempt->job->argv, attempt->executor->cwd);
 }
 
 static bool start_replay(struct attempt *attempt)
 {
-	char name[] = "flotillad", option[] = "--replay-task";
-	char *argv[] = {name, option, NULL};
+	char option[] = REPLAY_OPTION;
+	char *argv[] = {attempt->executor->runner, option, NULL};
 	struct err err;
 	int r;
 	struct process *process = prepare(attempt, &err, &r);
 
 	if (r < 0)
 		return refuse(process, JOB_REASON_ERROR, &err);
-	return run(process, "/proc/self/exe", argv, NULL);
+	return run(process, argv, attempt->executor->cwd);
 }
 
 static int fill_argv(const struct attempt *attempt, const char *dir, char ***ret, struct err *err)
@@ -225,7 +225,7 @@ static bool start_command(struct attempt *attempt)
 		return refuse(process, JOB_REASON_ERROR, &err);
 	if (fill_argv(attempt, process->dir.path, &argv, &err) < 0)
 		return refuse(process, JOB_REASON_BAD_ARGUMENT, &err);
-	running = run(process, NULL, argv, attempt->handler->base);
+	running = run(process, argv, attempt->handler->base);
 	process_argv_free(argv);
 	return running;
 }

@@ -249,7 +249,7 @@ static int spawn(struct runner *runner, const struct handler *handler, struct ex
 {
 	CLEANUP(freep) char *path = NULL;
 	CLEANUP(closep) int dir = open(handler->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char **env = environ_for(executor, handler, NULL, NULL);
+	CLEANUP(freep) char **env = environ_for(executor, handler, NULL, NULL);
 	struct spawn spawn = {.argv = handler->argv, .env = env, .dir_fd = dir, .in = wire, .out = wire, .err = words};
 	int r = program_find(handler->argv[0], handler->base, env, &path, err);
 
@@ -257,7 +257,6 @@ static int spawn(struct runner *runner, const struct handler *handler, struct ex
 	runner->child.ended = runner_ended;
 	if (r == 0)
 		r = child_spawn(&executor->children, &runner->child, &spawn, err);
-	environ_free(env);
 	return r;
 }
 

@@ -35,16 +35,28 @@ static void fail_child(struct failure *failure, enum step step)
 	_exit(127);
 }
 
+/* Looking at all sixty for each child costs more than its session, directory and files. */
+static void look_at_signals(struct children *children)
+{
+	struct sigaction action;
+
+	sigemptyset(&children->signals);
+	for (int i = 1; i < NSIG; i++)
+		if (sigaction(i, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
+			sigaddset(&children->signals, i);
+	children->started = true;
+}
+
 /* Handlers of the worker's must not run in the child, which shares its memory; ignored signals would stay ignored. */
-static void reset_signals(void) NOT_SANITIZED;
-static void reset_signals(void)
+static void reset_signals(const sigset_t *changed) NOT_SANITIZED;
+static void reset_signals(const sigset_t *changed)
 {
 	struct sigaction action;
 
 	memset(&action, 0, sizeof action);
 	action.sa_handler = SIG_DFL;
 	for (int i = 1; i < NSIG; i++)
-		if (i != SIGKILL && i != SIGSTOP)
+		if (sigismember(changed, i))
 			sigaction(i, &action, NULL);
 	sigprocmask(SIG_SETMASK, &action.sa_mask, NULL);
 }
@@ -60,8 +72,9 @@ static bool place_files(const struct spawn *spawn)
 }
 
 /* In the child, on memory shared with the worker: system calls only. */
-static void run_child(const struct spawn *spawn, pid_t parent, struct failure *failure) NOT_SANITIZED;
-static void run_child(const struct spawn *spawn, pid_t parent, struct failure *failure)
+static void run_child(const struct spawn *spawn, const sigset_t *changed, pid_t parent, struct failure *failure)
+	NOT_SANITIZED;
+static void run_child(const struct spawn *spawn, const sigset_t *changed, pid_t parent, struct failure *failure)
 {
 	if (setsid() < 0)
 		fail_child(failure, STEP_SESSION);
@@ -69,7 +82,7 @@ static void run_child(const struct spawn *spawn, pid_t parent, struct failure *f
 	/* The worker may have died before that was set. */
 	if (getppid() != parent)
 		_exit(127);
-	reset_signals();
+	reset_signals(changed);
 	if (fchdir(spawn->dir_fd) < 0)
 		fail_child(failure, STEP_DIR);
 	if (!place_files(spawn))
@@ -78,7 +91,7 @@ static void run_child(const struct spawn *spawn, pid_t parent, struct failure *f
 	fail_child(failure, STEP_EXEC);
 }
 
-static pid_t fork_and_exec(const struct spawn *spawn, struct failure *failure)
+static pid_t fork_and_exec(const struct spawn *spawn, const sigset_t *changed, struct failure *failure)
 {
 	sigset_t all, before;
 	pid_t parent = getpid();
@@ -88,7 +101,7 @@ static pid_t fork_and_exec(const struct spawn *spawn, struct failure *failure)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pid = vfork();
 	if (pid == 0)
-		run_child(spawn, parent, failure);
+		run_child(spawn, changed, parent, failure);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return pid;
 }
@@ -96,8 +109,11 @@ static pid_t fork_and_exec(const struct spawn *spawn, struct failure *failure)
 int child_spawn(struct children *children, struct child *child, const struct spawn *spawn, struct err *err)
 {
 	struct failure failure = {STEP_EXEC, 0};
-	pid_t pid = fork_and_exec(spawn, &failure);
+	pid_t pid;
 
+	if (!children->started)
+		look_at_signals(children);
+	pid = fork_and_exec(spawn, &children->signals, &failure);
 	if (pid < 0)
 		return err_set(err, ERR_SYSTEM, "%s: no further process can be started: %s", spawn->path,
 			       strerror(errno));

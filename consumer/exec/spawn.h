@@ -3,6 +3,7 @@
 #ifndef FLOTILLA_CONSUMER_EXEC_SPAWN_H
 #define FLOTILLA_CONSUMER_EXEC_SPAWN_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -22,6 +23,8 @@ struct children {
 	uv_signal_t sigchld;
 	struct child *by_pid;
 	int null_fd; /* /dev/null */
+	sigset_t signals; /* those that have another disposition than the default */
+	bool started;     /* there has been a child: `signals` is known */
 };
 
 struct spawn {
@@ -38,7 +41,7 @@ int children_open(struct children *children, uv_loop_t *loop, struct err *err);
 void children_close(struct children *children, uv_close_cb closed);
 
 /* Starts a program; `child` (with `ended` set) stays the caller's and must live until it is told. On failure ERR_SYSTEM
- * in words, and nothing runs. */
+ * in words, and nothing runs. Handlers of signals have to be set before the first child. */
 int child_spawn(struct children *children, struct child *child, const struct spawn *spawn, struct err *err);
 /* A signal to its whole process group. */
 void child_signal(const struct child *child, int signal);

@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "exec/replay.h"
+#include "runner/replay.h"
 
 /* Runs replay_main in a process of its own, in `lab`'s directory, with these args; its errors go to the file `errors`.
  */

@@ -1,8 +1,11 @@
 /* The `replay` task: what a recorded task did, done again: files read, processor time spent, files written. */
-#ifndef FLOTILLA_CONSUMER_EXEC_REPLAY_H
-#define FLOTILLA_CONSUMER_EXEC_REPLAY_H
+#ifndef FLOTILLA_CONSUMER_RUNNER_REPLAY_H
+#define FLOTILLA_CONSUMER_RUNNER_REPLAY_H
 
-/* The main function of the process (`flotillad --replay-task`), in its job directory: reads job.json, whose `args` are
+#define REPLAY_OPTION "--replay"
+
+/* The main function of the process (`flotilla-runner --replay`: what the worker is linked to would take longer to load
+ * than many a task takes), in its job directory: reads job.json, whose `args` are
  *	{"seconds": CPU time, "dir": "/shared/directory", "inputs": ["name"...],
  *	 "outputs": [{"name": "...", "size": bytes}...], "log": "/path" (optional; else the environment's REPLAY_LOG)}
  * Returns the exit code; errors stand on stderr. */

@@ -1,4 +1,4 @@
-#include "exec/replay.h"
+#include "runner/replay.h"
 
 #include <errno.h>
 #include <fcntl.h>
