@@ -66,7 +66,7 @@ struct executor {
 	uv_loop_t *loop;
 	char *work_dir; /* absolute */
 	char *pool;
-	char *cwd; /* the worker's own directory */
+	char *cwd;    /* the worker's own directory */
 	char *runner; /* the program flotilla-runner */
 	char *amqp_url, *redis_url, *prefix, *worker_key;
 	char **base_env; /* the worker's environment without FLOTILLA_*; NULL-terminated */

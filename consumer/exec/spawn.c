@@ -72,8 +72,8 @@ static bool place_files(const struct spawn *spawn)
 }
 
 /* In the child, on memory shared with the worker: system calls only. */
-static void run_child(const struct spawn *spawn, const sigset_t *changed, pid_t parent, struct failure *failure)
-	NOT_SANITIZED;
+static void run_child(const struct spawn *spawn, const sigset_t *changed, pid_t parent,
+		      struct failure *failure) NOT_SANITIZED;
 static void run_child(const struct spawn *spawn, const sigset_t *changed, pid_t parent, struct failure *failure)
 {
 	if (setsid() < 0)

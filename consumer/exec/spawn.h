@@ -22,7 +22,7 @@ struct child {
 struct children {
 	uv_signal_t sigchld;
 	struct child *by_pid;
-	int null_fd; /* /dev/null */
+	int null_fd;      /* /dev/null */
 	sigset_t signals; /* those that have another disposition than the default */
 	bool started;     /* there has been a child: `signals` is known */
 };
