@@ -88,37 +88,6 @@ def test_the_broker_blocks_publishers(ground):
     ground.recovered("a memory alarm", time.monotonic())
 
 
-def test_what_is_handed_over_while_the_broker_blocks(ground):
-    """A full worker hands what it holds to an idle one, but the broker takes no invitations: it runs it itself when it can."""
-    fleet, servers = ground.fleet, ground.servers
-    fleet.connect()
-    ground.count += 1
-    gate = fleet.dir + "/gate%d-" % ground.count
-    slow = ["r%d-slow%d" % (ground.count, i) for i in range(6)]
-    held = ["r%d-held%d" % (ground.count, i) for i in range(12)]
-    for id in slow:
-        fleet.publish(logged(fleet, id, "until [ -e %s$FLOTILLA_ID ]; do sleep 0.05; done" % gate))
-    for id in slow:
-        fleet.wait(id, "running")
-    for id in held:
-        fleet.publish(logged(fleet, id))
-    for id in held[:2]:
-        fleet.wait(id, "queued")
-    servers.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
-    try:
-        near = [id for id in slow if fleet.job(id)["worker"] == ground.near.name]
-        for id in near:
-            open(gate + id, "w", encoding="utf-8").close()
-        until(lambda: fleet.redis.zcard(fleet.key("outbox")), 20, "something is handed over")
-        for id in slow:
-            open(gate + id, "w", encoding="utf-8").close()
-        fleet.wait_all(slow + held, 20)
-    finally:
-        servers.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
-    ground.ids += slow + held
-    ground.recovered("a memory alarm with a full worker", time.monotonic())
-
-
 def test_a_queue_is_deleted_and_declared_again_at_once(ground):
     """RabbitMQ 3.10 then may neither cancel the consumers nor give them what comes, or count them and give them what never comes.
     The workers find out when more messages lie ready than it believes to have given them, and tell each other."""
@@ -308,3 +277,34 @@ def test_the_work_directory_is_full(ground):
     finally:
         subprocess.run(["umount", "-l", work], check=True)
     ground.others += 3
+
+
+def test_what_is_handed_over_while_the_broker_blocks(ground):
+    """A full worker hands what it holds to an idle one, but the broker takes no invitations: it runs it itself when it can."""
+    fleet, servers = ground.fleet, ground.servers
+    fleet.connect()
+    ground.count += 1
+    gate = fleet.dir + "/gate%d-" % ground.count
+    slow = ["r%d-slow%d" % (ground.count, i) for i in range(6)]
+    held = ["r%d-held%d" % (ground.count, i) for i in range(12)]
+    for id in slow:
+        fleet.publish(logged(fleet, id, "until [ -e %s$FLOTILLA_ID ]; do sleep 0.05; done" % gate))
+    for id in slow:
+        fleet.wait(id, "running")
+    for id in held:
+        fleet.publish(logged(fleet, id))
+    for id in held[:2]:
+        fleet.wait(id, "queued")
+    servers.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
+    try:
+        near = [id for id in slow if fleet.job(id)["worker"] == ground.near.name]
+        for id in near:
+            open(gate + id, "w", encoding="utf-8").close()
+        until(lambda: fleet.redis.zcard(fleet.key("outbox")), 20, "something is handed over")
+        for id in slow:
+            open(gate + id, "w", encoding="utf-8").close()
+        fleet.wait_all(slow + held, 20)
+    finally:
+        servers.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
+    ground.ids += slow + held
+    ground.recovered("a memory alarm with a full worker", time.monotonic())
