@@ -63,7 +63,7 @@ static int find_encoding(const struct job_message *message, enum job_encoding *r
 static const struct job_field *find_field(const char *name, size_t len)
 {
 	for (size_t i = 0; i < JOB_FIELD_COUNT; i++)
-		if (strncmp(job_fields[i].name, name, len) == 0 && job_fields[i].name[len] == '\0')
+		if (strlen(job_fields[i].name) == len && memcmp(job_fields[i].name, name, len) == 0)
 			return &job_fields[i];
 	return NULL;
 }

@@ -80,6 +80,10 @@ static const struct bad rows[] = {
 	{.body = "{\"task\":\"a\\u0000b\"}", .expected = "field `task`: must not hold a NUL"},
 	{.body = "{\"task\":\"a\\nb\"}", .expected = "field `task`: must not hold control"},
 	{.body = "{\"task\":\"t\",\"tsk\":1}", .expected = "field `tsk`: unknown in version 1"},
+	{RAW("\x82\xa4task\xa1t\xa8"
+	     "args\0\0\0\0"
+	     "\x01"),
+	 .expected = "unknown in version 1"},
 	{.body = "{\"task\":\"t\",\"v\":2}", .expected = "field `v`: must be 1"},
 	{.body = "{\"task\":\"t\",\"v\":\"1\"}", .expected = "field `v`: must be 1"},
 	{.body = "{\"task\":\"t\",\"id\":\"a:b\"}", .expected = "field `id`: must be 1 to 200"},
