@@ -60,7 +60,7 @@ static void claimed(struct item *item, const struct store_reply *reply)
 	item->since = clock_mono_ms();
 	item->attempt_no = store_int_at(reply, 1);
 	item->failures = store_int_at(reply, 5);
-	worker->intake.passed++;
+	worker->intake.started++;
 	DL_APPEND(worker->running, item);
 	if (!item->decoded) {
 		if (job_decode_spec(&item->job, spec, len, item->id, worker->options.pool, store_text_at(reply, 4),
@@ -224,7 +224,6 @@ static void on_claim(void *data, const struct store_reply *reply)
 	} else if (strcmp(word, "gone") == 0 && item->decoded) {
 		again(item);
 	} else {
-		worker->intake.passed++;
 		fleet_follow(worker->fleet, item->id, NULL, reply); /* it may have expired here */
 		drop(item);
 	}

@@ -182,7 +182,6 @@ static void on_admitted(void *data, const struct fleet_admission *admission)
 		schedule_hold(item);
 		return;
 	}
-	item->worker->intake.passed++;
 	acks_item_durable(item);
 	item_free(item);
 }

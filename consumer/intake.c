@@ -3,8 +3,7 @@
  * one is made with backoff: nothing of an old one (tags, consumers) is used again.
  *
  * Each level has a consumer of its own. Its prefetch follows the rate at which jobs begin here (a fifth of a second's
- * worth beyond the slots), so that short jobs are fetched far ahead and long ones hardly. What has nothing to run here
- * (a job that waits, an invitation whose job was cancelled) counts as a short one. */
+ * worth beyond the slots), so that short jobs are fetched far ahead and long ones hardly. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -334,10 +333,10 @@ static void measure(struct worker *worker)
 
 	if (now - intake->looked_at < 100)
 		return;
-	rate = (double)intake->passed * 1000 / (double)(now - intake->looked_at);
+	rate = (double)intake->started * 1000 / (double)(now - intake->looked_at);
 	/* up at once, down in some seconds: a burst must not be fetched one by one again after a short pause */
 	intake->rate = rate > intake->rate ? rate : intake->rate * 0.97 + rate * 0.03;
-	intake->passed = 0;
+	intake->started = 0;
 	intake->looked_at = now;
 }
 

@@ -117,7 +117,7 @@ struct intake {
 	int64_t next_try, down_since;
 	struct acks acks;
 	struct late_ack *late, *late_last;
-	int64_t passed; /* since the last look, for the prefetch: jobs begun, and deliveries that had nothing to run */
+	int64_t started; /* jobs begun since the last look, for the prefetch */
 	int64_t looked_at, watched_at, again_at, idle_until;
 	bool again;  /* a new session is wanted */
 	double rate; /* jobs begun a second */

@@ -1,6 +1,5 @@
 """What becomes of jobs when workers, RabbitMQ or Redis stop, die or stand still."""
 import collections
-import os
 import signal
 import time
 
@@ -246,13 +245,3 @@ def test_servers_are_killed_and_come_back(own_fleet):
     each_ran_once(fleet, ids)
     assert all(worker.process.poll() is None for worker in workers)
     fleet.settled()
-
-
-def test_what_has_nothing_to_run_does_not_hold_up_what_has(fleet):
-    """Invitations of jobs that were cancelled, and jobs that wait, are fetched far ahead like short jobs."""
-    with open(os.path.join(fleet.dir, "idle.yaml"), "w") as file:
-        file.write("name: idle\njobs: { j: { task: noop, matrix: { n: [%s] } } }\n" % ", ".join(map(str, range(2000))))
-    fleet.command("run", "idle.yaml", "--name", "idle", "--detach", check=0)
-    fleet.command("cancel", "--run", "idle", check=0)
-    worker = fleet.worker("--slots", 1)
-    until(lambda: int(fleet.redis.hget(fleet.key("worker", worker.name), "prefetch") or 0) > 20, what="fetched ahead")
