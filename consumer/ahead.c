@@ -2,10 +2,11 @@
  * Redis, so that a slot that comes free has its next job at once. They wait as `ready`, running for Redis, with a
  * lease.
  *
- * How many: what the slots get done in AHEAD_MS, by the time that the last jobs took in theirs; none where one of the
- * last hundreds took longer than SHORT_MS, so that nothing waits behind a long one where long and short are mixed. A
- * slot whose job goes on for longer than STUCK_MS gets nothing done soon. Who waited in vain all the same goes back to
- * the queue: at once when another worker is idle (presence.c), in any case after WAIT_MAX_MS. */
+ * How many: what the slots get done in AHEAD_MS, by the time that the last jobs took in theirs; none where that is
+ * longer than SHORT_MS. Where one of the last hundreds took longer, so that what is claimed may have to wait behind
+ * another such, it is one, and none while another worker is idle. A slot whose job goes on for longer than STUCK_MS
+ * gets nothing done soon. Who waited in vain all the same goes back to the queue: soon when another worker is idle
+ * (presence.c), in any case after WAIT_MAX_MS. */
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -46,8 +47,10 @@ static size_t wanted(const struct worker *worker)
 	size_t lively = slots > ahead->stuck ? slots - ahead->stuck : 0;
 	double want;
 
-	if (lively == 0 || ahead->mean_ms <= 0 || ahead->longest_ms > SHORT_MS)
+	if (lively == 0 || ahead->mean_ms <= 0 || ahead->mean_ms > SHORT_MS)
 		return 0;
+	if (ahead->longest_ms > SHORT_MS)
+		return worker->idle_others > 0 ? 0 : 1;
 	want = (double)lively * AHEAD_MS / ahead->mean_ms + 1;
 	return want > (double)(SLOTS_AHEAD * lively) ? SLOTS_AHEAD * lively : (size_t)want;
 }
