@@ -22,12 +22,6 @@ redis.call('HSET', job, unpack(h))
 redis.call('SET', spec, body)
 list(leases, now + lease)
 if reply ~= '' then redis.call('HSET', asked, reply, encoding) end
-if run ~= '' then
-  count(run_hash, 'jobs', 1)
-  count(run_hash, 'running', 1)
-  redis.call('SADD', run_jobs, id)
-  redis.call('PERSIST', run_hash)
-  redis.call('PERSIST', run_jobs)
-end
+enrol(run_jobs, 'running')
 tell('running', 1)
 return {'claimed', '1', stamp}
