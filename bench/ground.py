@@ -89,6 +89,13 @@ class Ground(Fleet):
             file.write(text)
         return ["--handlers", path]
 
+    def many(self, count):
+        """Writes a workflow of so many no-op jobs; its path."""
+        path = os.path.join(self.dir, "many.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("jobs:\n" + "".join("  j%d: { task: noop }\n" % i for i in range(count)))
+        return path
+
     def publish_all(self, jobs, key="default.normal"):
         """Publishes jobs and waits until the broker has them. (A connection that closes loses what is not confirmed.)"""
         bodies = [msgpack.packb(job) for job in jobs]

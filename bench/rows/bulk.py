@@ -1,6 +1,4 @@
 """A file with many jobs, submitted by the command; nobody runs them."""
-import os
-import subprocess
 import time
 
 from ground import URL, Ground, load, size, unique
@@ -16,9 +14,7 @@ class Bulk(Row):
     def begin(self):
         self.fleet = Ground()
         self.fleet.command("broker", "apply", check=0)
-        self.path = os.path.join(self.fleet.dir, "many.yaml")
-        with open(self.path, "w", encoding="utf-8") as file:
-            file.write("jobs:\n" + "".join("  j%d: { task: noop }\n" % i for i in range(JOBS)))
+        self.path = self.fleet.many(JOBS)
 
     def round(self):
         queue = unique("bench-publish-")

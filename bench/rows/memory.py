@@ -1,6 +1,4 @@
 """What a job takes in Redis, and what a worker takes."""
-import os
-
 from ground import Ground, memory_kib, size, within
 from rows import Row
 
@@ -28,9 +26,7 @@ class Memory(Row):
     def round(self):
         fleet = self.fleet
         fleet.command("broker", "apply", check=0)
-        path = os.path.join(fleet.dir, "many.yaml")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("jobs:\n" + "".join("  j%d: { task: noop }\n" % i for i in range(JOBS)))
+        path = fleet.many(JOBS)
         before = self.used()
         fleet.command("run", path, "--detach", "--name", "r", check=0, timeout=3000)
         self.a_job("queued jobs of a run", "queued", before, ("<=", 1024))
