@@ -61,6 +61,8 @@ static void send_news(struct item *item)
 
 	item->reporting = true;
 	store_script(item->worker->store, "report", item->id, item->job.run, args, 4, on_reported, ask(item));
+	item->said = news->progress; /* its end may overtake the report, and says it too */
+	news->progress = NULL;
 	item_forget_news(item);
 }
 
@@ -81,6 +83,8 @@ static void on_reported(void *data, const struct store_reply *reply)
 	if (!item)
 		return;
 	item->reporting = false;
+	free(item->said);
+	item->said = NULL;
 	report(item);
 }
 
@@ -124,7 +128,21 @@ static void free_slot(struct item *item)
 	item->worker->dirty = true;
 }
 
-static void settle(struct item *item, const struct outcome *outcome)
+/* What most jobs come to has a shorter way. */
+static bool plain_success(const struct item *item, const struct outcome *outcome)
+{
+	return outcome->succeeded && item->attempt_no == 1 && outcome->exit_code < 0 && outcome->output_len == 0 &&
+	       !item->dir && !item->news.progress && !item->said;
+}
+
+static void settle_plain(struct item *item, const char *result)
+{
+	const struct store_arg args[] = {STORE_TEXT(item->token), STORE_TEXT(result)};
+
+	store_script(item->worker->store, "succeed", item->id, item->job.run, args, 2, on_settled, item);
+}
+
+static void settle_fully(struct item *item, const struct outcome *outcome, const char *result)
 {
 	int64_t retries = retries_of(item);
 	int64_t base = item->job.backoff_ms >= 0 ? item->job.backoff_ms : BACKOFF_MS;
@@ -143,18 +161,29 @@ static void settle(struct item *item, const struct outcome *outcome)
 		STORE_TEXT(job_reason_name(outcome->reason)),
 		STORE_TEXT(outcome->error ? outcome->error : ""),
 		STORE_TEXT(exit_code),
-		STORE_TEXT(outcome->result && strcmp(outcome->result, "null") != 0 ? outcome->result : ""),
+		STORE_TEXT(result),
 		STORE_BYTES(outcome->output ? outcome->output : "", outcome->output_len),
 		STORE_TEXT(count),
 		STORE_TEXT(delay),
 		STORE_TEXT(item->dir ? item->dir : ""),
+		STORE_TEXT(item->news.progress ? item->news.progress
+			   : item->said        ? item->said
+					       : ""),
 	};
-	if (item->news.progress)
-		send_news(item); /* what it said last is kept, and goes before its end */
-	item->state = ITEM_SETTLING;
-	free_slot(item);
 	store_script(item->worker->store, "settle", item->id, item->job.run, args, sizeof args / sizeof *args,
 		     on_settled, item);
+}
+
+static void settle(struct item *item, const struct outcome *outcome)
+{
+	const char *result = outcome->result && strcmp(outcome->result, "null") != 0 ? outcome->result : "";
+
+	item->state = ITEM_SETTLING;
+	free_slot(item);
+	if (plain_success(item, outcome))
+		settle_plain(item, result);
+	else
+		settle_fully(item, outcome, result);
 }
 
 void attempt_settle_refused(struct item *item, enum job_reason reason, const char *error)

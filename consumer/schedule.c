@@ -38,6 +38,7 @@ void item_free(struct item *item)
 		job_release(&item->job);
 	free(item->id);
 	free(item->dir);
+	free(item->said);
 	item_forget_news(item);
 	free(item);
 }

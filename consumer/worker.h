@@ -68,6 +68,7 @@ struct item {
 	int64_t attempt_no, failures;
 	bool slot, stopped, lost, handing; /* handing: it is killed, to be handed back */
 	bool renewing, reporting;          /* a call about it is unanswered */
+	char *said;                        /* the progress in that report */
 	char *dir;
 	struct item_news news;
 	struct attempt *attempt;

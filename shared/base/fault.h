@@ -59,6 +59,7 @@
 	SCRIPT(role, "w", "the caretaker's role is taken or kept")                                                     \
 	SCRIPT(settle, "w", "an attempt's outcome")                                                                    \
 	SCRIPT(start, "w", "admit and claim in one")                                                                   \
+	SCRIPT(succeed, "w", "a plain success of a first attempt")                                                     \
 	SCRIPT(sweep, "w", "what is overdue is listed for the caretaker")                                              \
 	SCRIPT(told, "w", "all dependents have been told: the end is struck off settling")                             \
 	SCRIPT(unhold, "d", "a stale dedup key is removed")                                                            \

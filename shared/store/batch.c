@@ -1,9 +1,12 @@
 /* How calls leave. Those of one turn of the loop are sent together at the beginning of the next: each command by
- * itself, and of the transitions of one script, on one connection, up to STORE_BATCH in one call (lua_scripts.h).
- * Nothing waits for a batch to fill: with one transition in a turn, a batch is one.
+ * itself, and of the transitions of one script up to STORE_BATCH in one call (lua_scripts.h).
  *
- * What is said about one job goes by one connection. Its order is kept: a flow waits for the answer before it goes on,
- * and what nobody waits for (a last progress before the end) is sent by itself, ahead of the batches of its turn. */
+ * A batch that is full leaves at once. Another leaves while there is a connection on which nothing is unanswered, and
+ * else grows until there is: so with little to do nothing waits, and the more Redis has to do, the more goes in a call
+ * (as Nagle's algorithm has it for a connection, RFC 896).
+ *
+ * Calls go by whatever connection is free, so that of two that are unanswered at the same time any may come first: a
+ * flow waits for the answer before it goes on. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +128,12 @@ static bool fault_strikes(const struct store_call *call, redisAsyncContext *redi
 
 /* --- answers --- */
 
+static void batch_spare(struct store *store, struct store_batch *batch)
+{
+	batch->next = store->spare;
+	store->spare = batch;
+}
+
 static void on_answers(redisAsyncContext *redis, void *raw, void *data)
 {
 	struct store_batch *batch = data;
@@ -145,8 +154,9 @@ static void on_answers(redisAsyncContext *redis, void *raw, void *data)
 	/* an answer may end the session, and then the others are no longer waited for here */
 	for (size_t i = 0; i < batch->count && store->up && !fault_strikes(batch->calls[i], redis, true); i++)
 		store_call_answered(batch->calls[i], each ? store_reply_at(reply, i) : reply);
-	batch->next = store->spare;
-	store->spare = batch;
+	batch_spare(store, batch);
+	if (store->unsent)
+		store_calls_soon(store);
 }
 
 void store_batches_release(struct store *store)
@@ -160,26 +170,7 @@ void store_batches_release(struct store *store)
 
 /* --- sending --- */
 
-static void send_batch(struct store *store, struct store_batch *batch)
-{
-	static const size_t keep = 1 << 20;
-	struct buf *out = &store->out;
-
-	buf_reset(out);
-	if (batch->calls[0]->script)
-		encode_batch(store, batch, out);
-	else
-		store_encode(out, batch->calls[0]->args, batch->calls[0]->count);
-	batch->sent_at = store->durable ? 0 : clock_mono_ms();
-	if (batch->link->unanswered++ == 0)
-		batch->link->last_reply = clock_mono_ms();
-	redisAsyncFormattedCommand(batch->link->redis, on_answers, batch, out->data, out->len);
-	(void)fault_strikes(batch->calls[0], batch->link->redis, false);
-	if (out->cap > keep)
-		buf_release(out);
-}
-
-static struct store_batch *batch_new(struct store *store, struct store_link *link)
+static struct store_batch *batch_new(struct store *store)
 {
 	struct store_batch *batch = store->spare;
 
@@ -188,7 +179,7 @@ static struct store_batch *batch_new(struct store *store, struct store_link *lin
 	else
 		batch = xmalloc(sizeof *batch);
 	batch->next = NULL;
-	batch->link = link;
+	batch->full = false;
 	batch->count = batch->words = batch->bytes = 0;
 	return batch;
 }
@@ -199,72 +190,99 @@ static size_t words_of(const struct store_call *call)
 	return script ? script->key_count + arg_count(script, call) : call->count;
 }
 
+static bool batch_takes(struct store_batch *batch, const struct store_call *call)
+{
+	batch->full = batch->full || batch->words + words_of(call) > STORE_BATCH_WORDS ||
+		      batch->bytes + call->bytes > STORE_BATCH_BYTES;
+	return !batch->full;
+}
+
 static void batch_add(struct store_batch *batch, struct store_call *call)
 {
 	batch->calls[batch->count++] = call;
 	batch->words += words_of(call);
 	batch->bytes += call->bytes;
+	batch->full = batch->full || batch->count == STORE_BATCH;
 }
 
-static struct store_link *link_of(const struct store_call *call)
+/* The one with the fewest unanswered; of those with none, each in its turn. */
+static struct store_link *freest(struct store *store)
 {
-	struct store *store = call->store;
-	size_t hash = 5381;
+	struct store_link *best = NULL;
 
-	if (!call->script)
-		return store->links[store->turn++ % store->link_count];
-	for (const char *at = call->id; *at; at++)
-		hash = hash * 33 + (unsigned char)*at;
-	return store->links[hash % store->link_count];
+	store->turn++;
+	for (size_t i = 0; i < store->link_count; i++) {
+		struct store_link *link = store->links[(store->turn + i) % store->link_count];
+		if (!best || link->unanswered < best->unanswered)
+			best = link;
+	}
+	return best;
 }
 
-/* The batch that a call joins: one of its script, on its connection, that has room. */
-static struct store_batch *batch_for(struct store *store, const struct store_call *call, struct store_link *link)
+static void send_batch(struct store *store, struct store_batch *batch, struct store_link *link)
+{
+	static const size_t keep = 1 << 20;
+	struct buf *out = &store->out;
+
+	for (size_t i = 0; i < batch->count; i++) {
+		DL_DELETE(store->unsent, batch->calls[i]);
+		DL_APPEND(store->sent, batch->calls[i]);
+		batch->calls[i]->sent = true;
+	}
+	buf_reset(out);
+	if (batch->calls[0]->script)
+		encode_batch(store, batch, out);
+	else
+		store_encode(out, batch->calls[0]->args, batch->calls[0]->count);
+	batch->sent_at = store->durable ? 0 : clock_mono_ms();
+	if (link->unanswered++ == 0)
+		link->last_reply = clock_mono_ms();
+	redisAsyncFormattedCommand(link->redis, on_answers, batch, out->data, out->len);
+	(void)fault_strikes(batch->calls[0], link->redis, false);
+	if (out->cap > keep)
+		buf_release(out);
+}
+
+/* The batch that a call joins: one of its script that has room. */
+static struct store_batch *batch_for(struct store *store, const struct store_call *call)
 {
 	struct store_batch *batch;
 
-	LL_FOREACH(store->gathered, batch)
-	if (batch->link == link && batch->calls[0]->script == call->script && batch->count < STORE_BATCH &&
-	    batch->words + words_of(call) <= STORE_BATCH_WORDS && batch->bytes + call->bytes <= STORE_BATCH_BYTES)
+	if (call->script)
+		LL_FOREACH(store->gathered, batch)
+	if (batch->calls[0]->script == call->script && batch_takes(batch, call))
 		return batch;
-	batch = batch_new(store, link);
+	batch = batch_new(store);
 	LL_APPEND(store->gathered, batch);
 	return batch;
 }
 
-static void send_call(struct store *store, struct store_call *call)
+static void send_gathered(struct store *store)
 {
-	struct store_link *link = link_of(call);
 	struct store_batch *batch;
 
-	DL_DELETE(store->unsent, call);
-	DL_APPEND(store->sent, call);
-	call->sent = true;
-	if (call->script && call->done) {
-		batch_add(batch_for(store, call, link), call);
-		return;
+	while ((batch = store->gathered) != NULL) {
+		struct store_link *link = freest(store);
+		store->gathered = batch->next;
+		if (batch->full || !batch->calls[0]->script || link->unanswered == 0)
+			send_batch(store, batch, link);
+		else
+			batch_spare(store, batch); /* its calls stay unsent */
 	}
-	batch = batch_new(store, link);
-	batch_add(batch, call);
-	send_batch(store, batch);
 }
 
 void store_calls_send(struct store *store)
 {
-	struct store_call *call, *next;
-	struct store_batch *batch;
+	struct store_call *call;
 	int64_t now;
 
 	if (!store->up || !store->unsent)
 		return;
 	now = clock_mono_ms();
-	DL_FOREACH_SAFE(store->unsent, call, next)
+	DL_FOREACH(store->unsent, call)
 	if (call->not_before <= now)
-		send_call(store, call);
-	while ((batch = store->gathered) != NULL) {
-		store->gathered = batch->next;
-		send_batch(store, batch);
-	}
+		batch_add(batch_for(store, call), call);
+	send_gathered(store);
 	for (size_t i = 0; i < store->link_count; i++)
 		if (store->links[i])
 			store_link_write(store->links[i]);

@@ -1,9 +1,10 @@
 /* A session with Redis on a libuv loop: pipelined, asynchronous, and recovered as a whole. The only room that includes
  * hiredis.h.
  *
- * A call is kept until it has been answered: when the connection is lost, everything unanswered is sent again in the
- * same order on the next one. That is sound because every transition can be done twice (architecture, law 3); so
- * callers never see a lost connection, they only wait. Calls of one turn of the loop leave in one write.
+ * A call is kept until it has been answered: when the connection is lost, everything unanswered is sent again on the
+ * next one. That is sound because every transition can be done twice (architecture, law 3); so callers never see a lost
+ * connection, they only wait. Calls of one turn of the loop leave together. Of calls that are unanswered at the same
+ * time any may be done first.
  *
  * All functions are called on the loop's thread; none blocks but the `_sync` ones and store_wait_up, which run the
  * loop. Keys are named by enum store_key (keys.h); replies are read through store_reply.

@@ -48,7 +48,7 @@ elseif owe == '1' then
   list(outbox, stamp)
 end
 redis.call('HSET', job, unpack(h))
-redis.call('SET', spec, body)
+put(spec, body)
 if expires_at ~= '' then list(expiring, expires_at) end
 if reply ~= '' then redis.call('HSET', asked, reply, encoding) end
 enrol(run_jobs, state)

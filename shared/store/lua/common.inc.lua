@@ -3,9 +3,10 @@ local time = redis.call('TIME')
 local stamp = time[1] .. string.sub(1000000 + time[2], 2, 4) -- as text: Redis prints a number slowly
 local now = tonumber(stamp)
 -- What the transitions of one call do to the same counter or index is written once, behind the last of them: counted[key][field],
--- listed[key] = {score, id, …}, moved likewise, struck[key] = {id, …}, enrolled[run's set] = {run's hash, id, …}. A transition
+-- listed[key] = {score, id, …}, moved likewise, struck[key] = {id, …}, enrolled[run's set] = {run's hash, id, …}, stored = {key,
+-- value, …} (of keys that nothing else is done to in the call), kept[run's hash] = {run's set, until when at least}. A transition
 -- that reads such a key has to add what is counted here.
-local counted, listed, moved, struck, enrolled = {}, {}, {}, {}, {}
+local counted, listed, moved, struck, enrolled, stored, kept = {}, {}, {}, {}, {}, {}, {}
 local function count(key, field, by)
   local fields = counted[key]
   if not fields then fields = {} counted[key] = fields end
@@ -24,6 +25,10 @@ local function strike(key)
   if not members then members = {} struck[key] = members end
   members[#members + 1] = id
 end
+local function put(key, value)
+  stored[#stored + 1] = key
+  stored[#stored + 1] = value
+end
 -- A new member of its run, in `state`: what is kept of the run has no expiry then.
 local function enrol(run_jobs, state)
   if run == '' then return end
@@ -33,14 +38,26 @@ local function enrol(run_jobs, state)
   if not members then members = {run_hash} enrolled[run_jobs] = members end
   members[#members + 1] = id
 end
-local function write_counted(key)
-  for field, by in pairs(counted[key] or {}) do
-    if by ~= 0 then redis.call('HINCRBY', key, field, by) end
+-- A run is kept as long as its jobs; the time begins when the last of them has ended.
+local function keep_run(run_hash, run_jobs, at)
+  if not kept[run_hash] or tonumber(at) > tonumber(kept[run_hash][2]) then kept[run_hash] = {run_jobs, at} end
+end
+local function write_kept(run_hash, run_jobs, at)
+  local live = redis.call('HMGET', run_hash, 'waiting', 'scheduled', 'queued', 'running', 'keep_until')
+  if tonumber(at) > (tonumber(live[5]) or 0) then redis.call('HSET', run_hash, 'keep_until', at) else at = live[5] end
+  for i = 1, 4 do
+    if (tonumber(live[i]) or 0) > 0 then return end
   end
-  counted[key] = nil
+  redis.call('PEXPIREAT', run_hash, at)
+  redis.call('PEXPIREAT', run_jobs, at)
 end
 local function write_gathered()
-  for key in pairs(counted) do write_counted(key) end
+  if stored[1] then redis.call('MSET', unpack(stored)) end
+  for key, fields in pairs(counted) do
+    for field, by in pairs(fields) do
+      if by ~= 0 then redis.call('HINCRBY', key, field, by) end
+    end
+  end
   for key, members in pairs(struck) do redis.call('ZREM', key, unpack(members)) end
   for key, members in pairs(listed) do redis.call('ZADD', key, unpack(members)) end
   for key, members in pairs(moved) do redis.call('ZADD', key, 'XX', unpack(members)) end
@@ -49,6 +66,7 @@ local function write_gathered()
     redis.call('PERSIST', members[1])
     redis.call('PERSIST', key)
   end
+  for run_hash, run in pairs(kept) do write_kept(run_hash, unpack(run)) end
 end
 local function move(from, to)
   if run ~= '' then
@@ -56,6 +74,15 @@ local function move(from, to)
     count(run_hash, to, 1)
   end
 end
+-- Of many events of a call the third and those behind it are not published where nobody could hear them: nobody has subscribed
+-- here, and there is no replica where somebody might have.
+local told_of, heard = 0, true
+local function is_heard()
+  return redis.call('PUBSUB', 'NUMSUB', events)[2] > 0 or redis.call('PUBSUB', 'NUMPAT') > 0 or
+    not string.find(redis.call('INFO', 'replication'), 'connected_slaves:0', 1, true)
+end
 local function tell(state, attempt)
-  redis.call('PUBLISH', events, id .. ' ' .. state .. ' ' .. (attempt or 0) .. ' ' .. stamp)
+  told_of = told_of + 1
+  if told_of == 3 then heard = is_heard() end
+  if heard then redis.call('PUBLISH', events, id .. ' ' .. state .. ' ' .. (attempt or 0) .. ' ' .. stamp) end
 end

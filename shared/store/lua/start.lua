@@ -4,22 +4,27 @@
 local job, spec, asked, leases, run_hash, run_jobs = unpack(KEYS)
 local id, run, events, task, pool, priority, body, keep, retries, labels, reply, encoding, token, worker, lease = unpack(ARGV)
 --#include common.inc.lua
-local known = redis.call('HMGET', job, 'state', 'token', 'attempt', 'started_at')
-if known[1] then
-  if known[2] == token and known[1] == 'running' then return {'claimed', known[3], known[4]} end
-  return {'known', known[1]}
+--#every jobs = job
+--#once local fresh, made = redis.call('EXISTS', unpack(jobs)) == 0, {}
+if not fresh or made[job] then
+  local known = redis.call('HMGET', job, 'state', 'token', 'attempt', 'started_at')
+  if known[1] then
+    if known[2] == token and known[1] == 'running' then return {'claimed', known[3], known[4]} end
+    return {'known', known[1]}
+  end
 end
-local h = {'state', 'running', 'task', task, 'pool', pool, 'priority', priority, 'attempt', '1', 'created_at', stamp,
-  'queued_at', stamp, 'started_at', stamp, 'worker', worker, 'token', token}
+made[job] = true
+local more = {}
 local function set(name, value)
-  if value ~= '' then h[#h + 1] = name h[#h + 1] = value end
+  if value ~= '' then more[#more + 1] = name more[#more + 1] = value end
 end
 set('keep', keep)
 set('retries', retries)
 set('labels', labels)
 set('run', run)
-redis.call('HSET', job, unpack(h))
-redis.call('SET', spec, body)
+redis.call('HSET', job, 'state', 'running', 'task', task, 'pool', pool, 'priority', priority, 'attempt', '1', 'created_at', stamp,
+  'queued_at', stamp, 'started_at', stamp, 'worker', worker, 'token', token, unpack(more))
+put(spec, body)
 list(leases, now + lease)
 if reply ~= '' then redis.call('HSET', asked, reply, encoding) end
 enrol(run_jobs, 'running')

@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- settle for what most jobs come to: a success at the first attempt that leaves no more than a result.
+local job, spec, result, dependents, asked, leases, settling, replies, run_hash, run_jobs, stats = unpack(KEYS)
+local id, run, events, token, value = unpack(ARGV)
+--#include common.inc.lua
+--#include ended.inc.lua
+--#include settle.inc.lua
+--#every waits = dependents, asked
+--#once local alone = redis.call('EXISTS', unpack(waits)) == 0
+local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'keep', 'dedup', 'epoch')
+if v[1] ~= 'running' or v[3] ~= token or (v[2] or '') ~= run then return not_settled(v[1], v[2], v[3], v[7], v[6]) end
+strike(leases)
+local left = {}
+if value ~= '' then
+  redis.call('SET', result, value)
+  left[1] = result
+end
+return finish('running', 'succeeded', {attempt = v[4], epoch = v[7], dedup = v[6], keep = v[5], left = left, alone = alone})
