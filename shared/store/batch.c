@@ -5,6 +5,9 @@
  * else grows until there is: so with little to do nothing waits, and the more Redis has to do, the more goes in a call
  * (as Nagle's algorithm has it for a connection, RFC 896).
  *
+ * What leaves in one turn leaves in one write, as long as it is not more than Redis reads at once: then all of it is
+ * in Redis' log with one sync. (A chain's step would have waited for the sync of what was said beside it.)
+ *
  * Calls go by whatever connection is free, so that of two that are unanswered at the same time any may come first: a
  * flow waits for the answer before it goes on. */
 #include <stdio.h>
@@ -219,10 +222,12 @@ static struct store_link *freest(struct store *store)
 	return best;
 }
 
-static void send_batch(struct store *store, struct store_batch *batch, struct store_link *link)
+/* How many bytes it sent. */
+static size_t send_batch(struct store *store, struct store_batch *batch, struct store_link *link)
 {
 	static const size_t keep = 1 << 20;
 	struct buf *out = &store->out;
+	size_t len;
 
 	for (size_t i = 0; i < batch->count; i++) {
 		DL_DELETE(store->unsent, batch->calls[i]);
@@ -239,8 +244,10 @@ static void send_batch(struct store *store, struct store_batch *batch, struct st
 		link->last_reply = clock_mono_ms();
 	redisAsyncFormattedCommand(link->redis, on_answers, batch, out->data, out->len);
 	(void)fault_strikes(batch->calls[0], link->redis, false);
+	len = out->len;
 	if (out->cap > keep)
 		buf_release(out);
+	return len;
 }
 
 /* The batch that a call joins: one of its script that has room. */
@@ -260,12 +267,19 @@ static struct store_batch *batch_for(struct store *store, const struct store_cal
 static void send_gathered(struct store *store)
 {
 	struct store_batch *batch;
+	struct store_link *link = NULL;
+	size_t sent = 0;
+	bool idle = false;
 
 	while ((batch = store->gathered) != NULL) {
-		struct store_link *link = freest(store);
+		if (!link || sent > STORE_WRITE) {
+			link = freest(store);
+			idle = link->unanswered == 0;
+			sent = 0;
+		}
 		store->gathered = batch->next;
-		if (batch->full || !batch->calls[0]->script || link->unanswered == 0)
-			send_batch(store, batch, link);
+		if (batch->full || !batch->calls[0]->script || idle)
+			sent += send_batch(store, batch, link);
 		else
 			batch_spare(store, batch); /* its calls stay unsent */
 	}

@@ -11,6 +11,7 @@
 /* Redis takes 16 KiB at a time from a connection, then writes and syncs its log: with several connections more calls
  * share one sync. */
 #define STORE_LINKS 8
+#define STORE_WRITE (8 << 10) /* what has begun with less than that still fits */
 #define STORE_SCRIPT_MAX 48
 /* A call of a script does so many transitions at most, with so many keys and arguments, and bytes of these: others wait
  * meanwhile, and a Redis that is held up for a millisecond is not missed. */
@@ -44,7 +45,7 @@ struct store_call {
 /* What is sent as one, and answered as one: a command, or transitions of one script. */
 struct store_batch {
 	struct store_batch *next; /* of those that are being gathered */
-	bool full; /* or a call came that it had no room for */
+	bool full;                /* or a call came that it had no room for */
 	size_t count, words, bytes;
 	int64_t sent_at; /* where Redis is not durable */
 	struct store_call *calls[STORE_BATCH];
