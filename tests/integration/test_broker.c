@@ -19,6 +19,7 @@
 #include "broker/broker.h"
 #include "broker/publisher.h"
 #include "broker/topology.h"
+#include "scratch.h"
 
 extern char **environ;
 
@@ -314,15 +315,14 @@ static int services(const char *dir, const char *verb, const char *name)
 	return run(argv);
 }
 
-/* Starts servers of their own in `dir` (64 bytes); `url` has 128. Returns the broker's pid. */
+/* Starts servers of their own in `dir` (SCRATCH_SIZE bytes); `url` has 128. Returns the broker's pid. */
 static int new_services(char *dir, char *url)
 {
 	CLEANUP(fclosep) FILE *file = NULL;
-	char path[256], line[256];
+	char path[SCRATCH_SIZE + 8], line[SCRATCH_SIZE + 64];
 	int pid = 0;
 
-	memcpy(dir, "/tmp/flotilla-broker-XXXXXX", 28);
-	cr_assert(mkdtemp(dir));
+	scratch_dir(dir, "flotilla-broker");
 	cr_assert(services(dir, "up", NULL) == 0);
 	snprintf(path, sizeof path, "%s/env", dir);
 	file = fopen(path, "r");
@@ -682,7 +682,7 @@ Test(publisher, survives_the_brokers_death, .timeout = 180)
 	enum { COUNT = 30000 };
 	struct watch w;
 	struct fixture f;
-	char dir[64], url[128];
+	char dir[SCRATCH_SIZE], url[128];
 	int64_t messages = 0, consumers, end;
 	struct broker *broker;
 	struct err err;
@@ -740,7 +740,7 @@ Test(publisher, waits_for_a_blocked_broker_and_leaves_a_frozen_one, .timeout = 1
 	static char body[100000];
 	struct watch w;
 	struct fixture f;
-	char dir[64], url[128];
+	char dir[SCRATCH_SIZE], url[128];
 	struct broker_out out = {.exchange = "", .routing_key = f.queue, .body = body, .body_len = sizeof body};
 	int pid = new_services(dir, url);
 	int64_t end;

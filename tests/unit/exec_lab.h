@@ -15,13 +15,14 @@
 #include "base/clock.h"
 #include "exec/exec.h"
 #include "job/json.h"
+#include "scratch.h"
 
 #define LAB_LIMIT_MS 20000
 
 struct lab {
 	uv_loop_t loop;
 	struct executor *executor;
-	char dir[64];
+	char dir[SCRATCH_SIZE];
 };
 
 /* One job, and what became of it. */
@@ -76,8 +77,7 @@ static inline char *lab_read(const char *dir, const char *name)
 static inline void lab_make_dir(struct lab *lab)
 {
 	memset(lab, 0, sizeof *lab);
-	snprintf(lab->dir, sizeof lab->dir, "/tmp/flotilla-exec.XXXXXX");
-	cr_assert(mkdtemp(lab->dir) != NULL);
+	scratch_dir(lab->dir, "flotilla-exec");
 	uv_loop_init(&lab->loop);
 }
 

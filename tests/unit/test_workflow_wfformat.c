@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "job/json.h"
+#include "scratch.h"
 #include "workflow_files.h"
 
 static const struct workflow_options scale = {.replay = 0.5, .file_factor = 0.1};
@@ -201,11 +202,11 @@ Test(workflow_wfformat, the_directory_is_made)
 	char *text = recording("{\"id\": \"a\", \"inputFiles\": [\"x/y/in\", \"big\"]}",
 			       SIZE("x/y/in", "1000") "," SIZE("big", "1e15"), RUN("a", "1"));
 	CLEANUP(workflow_release) struct workflow workflow = load_json(text);
-	char dir[] = "/tmp/workflow-test-XXXXXX", path[128];
+	char dir[SCRATCH_SIZE], path[SCRATCH_SIZE + 64];
 	struct stat info;
 	struct err err = {0};
 
-	cr_assert_not_null(mkdtemp(dir));
+	scratch_dir(dir, "workflow-test");
 	snprintf(path, sizeof path, "%s/run/1", dir);
 	for (int twice = 0; twice < 2; twice++)
 		cr_assert_eq(workflow_replay_prepare(&workflow, path, &err), 0, "%s", err.text);
