@@ -39,7 +39,7 @@ class Tree:
         os.chmod(binary, 0o755)
 
     def start(self, *kinds, **env):
-        environment = {name: value for name, value in os.environ.items() if name not in ("TESTS", "TESTS_AT_ONCE")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TESTS") and not name.endswith("SAN_OPTIONS")}
         return subprocess.Popen([sys.executable, RUNNER, "build", *kinds], cwd=self.path, env={**environment, "OUT": self.path, **env},
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
