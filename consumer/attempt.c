@@ -12,8 +12,6 @@
 
 #define BACKOFF_MS 1000
 #define BACKOFF_MAX_MS 300000
-#define RESULTS_MAX (1 << 20)
-#define GATHER_AT_ONCE 100
 #define EARLY_ACK_MS 1000 /* a job that runs longer is acknowledged on the strength of its claim */
 
 static struct log_job about(const struct item *item)
@@ -125,6 +123,7 @@ static void free_slot(struct item *item)
 	if (item->slot)
 		item->worker->running_count--;
 	item->slot = false;
+	ahead_give_back(item);
 	item->worker->dirty = true;
 }
 
@@ -240,6 +239,8 @@ static void on_ended(void *data, const struct outcome *outcome)
 	struct log_job job = about(item);
 
 	item->attempt = NULL;
+	if (item->slot)
+		ahead_learn(item->worker, clock_mono_ms() - item->begun);
 	if (item->lost) {
 		forget(item);
 		return;
@@ -259,19 +260,25 @@ static const struct exec_callbacks callbacks = {on_started, on_output, on_progre
 
 /* --- begin --- */
 
-/* The results of the predecessors, gathered one by one up to a bound, some at a time. */
-struct gathering {
-	struct item *item;
-	struct buf results, missing;
-	size_t next, open;
-};
+static void occupy(struct item *item)
+{
+	ahead_give_back(item);
+	item->slot = true;
+	item->worker->running_count++;
+}
 
-struct wanted {
-	struct gathering *gathering;
-	size_t index;
-};
+/* What was claimed ahead takes a slot if there is one now that nobody waits for. */
+static bool has_slot(struct item *item)
+{
+	if (!item->ahead)
+		return true; /* it has one, or is instant */
+	if (schedule_free_slots(item->worker) == 0 || item->worker->ahead.ready)
+		return false;
+	occupy(item);
+	return true;
+}
 
-static void start_exec(struct item *item, const char *results, const char *missing)
+void attempt_start(struct item *item, const char *results, const char *missing)
 {
 	struct worker *worker = item->worker;
 	struct err err;
@@ -292,6 +299,14 @@ static void start_exec(struct item *item, const char *results, const char *missi
 		drain_hand_back(item);
 		return;
 	}
+	if (!has_slot(item)) {
+		if (worker->draining)
+			drain_hand_back(item);
+		else
+			ahead_wait(item, results, missing);
+		return;
+	}
+	item->begun = clock_mono_ms();
 	if (FAULT(EXEC_READY)) {
 		attempt_settle_refused(item, JOB_REASON_ERROR, "a fault");
 		return;
@@ -308,66 +323,24 @@ static void start_exec(struct item *item, const char *results, const char *missi
 		exec_stop(attempt, EXEC_STOP_CANCEL);
 }
 
-static void gather(struct gathering *g);
-
-static void gathered(struct gathering *g)
+void attempt_go_on(struct item *item)
 {
-	g->open--;
-	if (g->next < g->item->job.after_count) {
-		gather(g);
-		return;
-	}
-	if (g->open > 0)
-		return;
-	buf_adds(&g->results, g->results.len ? "}" : "{}");
-	buf_adds(&g->missing, g->missing.len ? "]" : "[]");
-	start_exec(g->item, g->results.data, g->missing.data);
-	buf_release(&g->results);
-	buf_release(&g->missing);
-	free(g);
-}
+	char *results = item->results, *missing = item->missing;
 
-static void on_result(void *data, const struct store_reply *reply)
-{
-	struct wanted *wanted = data;
-	struct gathering *g = wanted->gathering;
-	const char *id = g->item->job.after[wanted->index].id;
-	size_t len;
-	const char *value = store_reply_text(reply, &len);
-
-	free(wanted);
-	if (g->results.len + len > RESULTS_MAX)
-		buf_addf(&g->missing, "%c\"%s\"", g->missing.len ? ',' : '[', id);
-	else
-		buf_addf(&g->results, "%c\"%s\":%s", g->results.len ? ',' : '{', id,
-			 store_reply_nil(reply) ? "null" : value);
-	gathered(g);
-}
-
-static void gather(struct gathering *g)
-{
-	const struct job *job = &g->item->job;
-
-	for (; g->next < job->after_count && g->open < GATHER_AT_ONCE; g->next++) {
-		struct wanted *wanted = xmalloc(sizeof *wanted);
-		*wanted = (struct wanted){g, g->next};
-		g->open++;
-		store_format(g->item->worker->store, on_result, wanted, "GET %k", KEY_RESULT, job->after[g->next].id);
-	}
+	ahead_leave(item);
+	item->results = item->missing = NULL;
+	occupy(item);
+	attempt_start(item, results, missing);
+	free(results);
+	free(missing);
 }
 
 void attempt_begin(struct item *item)
 {
-	struct worker *worker = item->worker;
-	struct gathering *g;
-
-	if (item->job.after_count == 0 || !executor_wants_results(worker->executor, item->job.task)) {
-		start_exec(item, NULL, NULL);
-		return;
-	}
-	g = xcalloc(1, sizeof *g);
-	g->item = item;
-	gather(g);
+	if (item->job.after_count == 0 || !executor_wants_results(item->worker->executor, item->job.task))
+		attempt_start(item, NULL, NULL);
+	else
+		results_gather(item);
 }
 
 /* --- leases and cancel --- */
@@ -377,8 +350,12 @@ static void stop_for_cancel(struct item *item)
 	if (item->stopped || item->state != ITEM_RUNNING)
 		return;
 	item->stopped = true;
-	if (item->attempt)
+	if (item->attempt) {
 		exec_stop(item->attempt, EXEC_STOP_CANCEL);
+	} else if (item->parked) {
+		ahead_leave(item);
+		attempt_settle_refused(item, JOB_REASON_CANCELLED, "cancelled before it ran");
+	}
 }
 
 void attempt_cancel(struct worker *worker, const char *id)
@@ -402,8 +379,12 @@ static void on_renewed(void *data, const struct store_reply *reply)
 		struct log_job job = about(item);
 		log_line(LOG_LEVEL_WARN, &job, "its lease was lost to another worker: killing it");
 		item->lost = true;
-		if (item->attempt)
+		if (item->attempt) {
 			exec_stop(item->attempt, EXEC_STOP_KILL);
+		} else if (item->parked) {
+			ahead_leave(item);
+			forget(item);
+		}
 	} else if (store_text_at(reply, 1)[0]) {
 		stop_for_cancel(item);
 	}

@@ -14,9 +14,11 @@
 static void take_slot(struct item *item)
 {
 	item->state = ITEM_CLAIMING;
-	item->slot = !item->instant;
+	item->slot = !item->instant && schedule_free_slots(item->worker) > 0;
 	if (item->slot)
 		item->worker->running_count++;
+	else if (!item->instant)
+		ahead_take(item);
 	if (!item->token[0])
 		random_hex(item->token, (WORKER_TOKEN - 1) / 2);
 }
@@ -26,6 +28,7 @@ static void give_slot_back(struct item *item)
 	if (item->slot)
 		item->worker->running_count--;
 	item->slot = false;
+	ahead_give_back(item);
 	item->worker->dirty = true;
 }
 
@@ -70,10 +73,10 @@ static void claimed(struct item *item, const struct store_reply *reply)
 		}
 		item->decoded = true;
 	}
-	if (!item->slot && !executor_instant(worker->executor, item->job.task)) {
-		item->slot = true; /* the invitation's hint was wrong */
-		worker->running_count++;
-	}
+	if (executor_instant(worker->executor, item->job.task))
+		ahead_give_back(item);
+	else if (!item->slot && !item->ahead)
+		ahead_take(item); /* the invitation's hint was wrong */
 	attempt_begin(item);
 }
 
@@ -278,7 +281,7 @@ bool claim_start(struct item *item)
 	struct fleet_admit_text text = {.labels_buf = BUF_INIT, .reply_buf = BUF_INIT};
 
 	if (worker->draining || !store_up(worker->store) || store_full(worker->store) || !simple(item) ||
-	    schedule_held(worker) > 0 || (!item->instant && schedule_free_slots(worker) == 0))
+	    schedule_held(worker) > 0 || (!item->instant && schedule_free_slots(worker) == 0 && !ahead_room(worker)))
 		return false;
 	take_slot(item);
 	worker->starts++;
@@ -311,7 +314,7 @@ static void *reserve(void *data, struct fleet_claim *ret)
 	struct item *item;
 
 	if (worker->draining || worker->finished || worker->yielding || !store_up(worker->store) ||
-	    schedule_held(worker) > 0 || schedule_free_slots(worker) == 0)
+	    schedule_held(worker) > 0 || (schedule_free_slots(worker) == 0 && !ahead_room(worker)))
 		return NULL;
 	item = item_new(worker, 0, 0, 0, NULL);
 	take_slot(item);

@@ -78,12 +78,14 @@ static void on_handed_back(void *data, const struct store_reply *reply)
 	struct worker *worker = item->worker;
 	struct log_job job = {item->id, item->job.run, item->attempt_no};
 
-	log_line(LOG_LEVEL_INFO, &job, "handed back: the worker stops");
+	if (worker->draining)
+		log_line(LOG_LEVEL_INFO, &job, "handed back: the worker stops");
 	fleet_follow(worker->fleet, item->id, item->job.run, reply);
 	DL_DELETE(worker->running, item);
 	acks_item_durable(item);
 	item_free(item);
-	drain_look(worker);
+	if (worker->draining)
+		drain_look(worker);
 }
 
 void drain_hand_back(struct item *item)
@@ -91,6 +93,7 @@ void drain_hand_back(struct item *item)
 	const struct store_arg args[] = {STORE_TEXT(item->token)};
 
 	item->state = ITEM_SETTLING;
+	ahead_give_back(item);
 	store_script(item->worker->store, "handback", item->id, item->job.run, args, 1, on_handed_back, item);
 }
 
@@ -131,6 +134,7 @@ void drain_begin(struct worker *worker, int signal)
 	log_info("%s: takes no more jobs, waits up to %lld ms for %zu that run",
 		 signal == SIGINT ? "SIGINT" : "SIGTERM", (long long)worker->options.grace_ms, worker->running_count);
 	intake_stop_consuming(worker);
+	ahead_hand_back(worker, INT64_MAX, SIZE_MAX);
 	uv_timer_start(&worker->grace_timer, on_grace_over, (uint64_t)worker->options.grace_ms, 0);
 	drain_look(worker);
 }

@@ -325,6 +325,12 @@ static void begin_again(struct worker *worker)
 	intake_lost(worker, &err);
 }
 
+void intake_consume(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->level_count && worker->intake.broker && !worker->draining; i++)
+		adapt(worker, &worker->levels[i]);
+}
+
 static void measure(struct worker *worker)
 {
 	struct intake *intake = &worker->intake;
@@ -370,8 +376,7 @@ void intake_tick(struct worker *worker)
 	begin_again(worker);
 	if (!worker->draining)
 		unrouted_tick(worker);
-	for (size_t i = 0; i < worker->level_count && intake->broker && !worker->draining; i++)
-		adapt(worker, &worker->levels[i]);
+	intake_consume(worker);
 }
 
 void intake_start(struct worker *worker)

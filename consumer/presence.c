@@ -1,6 +1,6 @@
 /* The worker's record in Redis, four times a second; and what that answer is for: when jobs are held here that no slot
  * can start soon, and another worker of the pool is idle, they go back to the queue for it. Consuming stops first, so
- * that they do not come back here. */
+ * that they do not come back here; and where all slots have long jobs it stops before there are any. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@
 #define PRESENCE_MS 250
 #define OTHER_LIVES_MS 1000          /* so much later a sign of life is no late one of a process that is gone */
 #define HELD_MS 300                  /* a job held for less may be about to start */
+#define HELD_STUCK_MS 50             /* where no slot comes free soon */
 #define HELD_MAX_MS (10 * 60 * 1000) /* handed back at the latest */
 #define HANDING_MS 1000              /* an invitation that is not confirmed by then may not be soon */
 
@@ -117,25 +118,25 @@ static size_t hand_back_older(struct worker *worker, int64_t than, size_t most)
 	return done;
 }
 
-static void share(struct worker *worker, size_t idle_others)
+static void share(struct worker *worker)
 {
-	int64_t now = clock_mono_ms();
+	int64_t now = clock_mono_ms(), before = now - (ahead_stuck(worker) ? HELD_STUCK_MS : HELD_MS);
+	size_t idle_others = worker->idle_others;
 	size_t held = schedule_held(worker);
 	size_t handed;
 
-	if (worker->draining)
+	if (worker->draining || !store_up(worker->store))
 		return;
 	take_back(worker);
 	if (schedule_free_slots(worker) > 0 || idle_others == 0 || !publisher_up(worker->publisher) ||
 	    hands_slowly(worker)) {
-		worker->yielding = worker->yielding && held > 0 && schedule_free_slots(worker) == 0 && idle_others > 0;
+		worker->yielding = worker->yielding && schedule_free_slots(worker) == 0 && idle_others > 0;
 		hand_back_older(worker, now - HELD_MAX_MS, held);
 		return;
 	}
-	if (held == 0)
-		return;
-	handed = hand_back_older(worker, now - HELD_MS, 4 * idle_others);
-	if (handed > 0 && !worker->yielding) {
+	handed = ahead_hand_back(worker, before, 4 * idle_others);
+	handed += hand_back_older(worker, before, 4 * idle_others - handed);
+	if ((handed > 0 || ahead_stuck(worker)) && !worker->yielding) {
 		worker->yielding = true;
 		intake_stop_consuming(worker);
 	}
@@ -181,7 +182,8 @@ static void on_presence(void *data, const struct store_reply *reply)
 	}
 	if (store_int_at(reply, 2) > 0)
 		worker->redis_ahead_ms = store_int_at(reply, 2) - clock_mono_ms();
-	share(worker, store_reply_count(store_reply_at(reply, 1)));
+	worker->idle_others = store_reply_count(store_reply_at(reply, 1));
+	share(worker);
 }
 
 struct numbers {
@@ -190,12 +192,18 @@ struct numbers {
 
 static void write_number(char *text, int64_t value) { snprintf(text, 24, "%" PRId64, value); }
 
+void presence_tick(struct worker *worker)
+{
+	if (worker->named && worker->intake.broker)
+		share(worker);
+}
+
 static void beat(uv_timer_t *timer)
 {
 	struct worker *worker = timer->data;
 	const struct worker_options *o = &worker->options;
 	struct numbers n;
-	size_t held = schedule_held(worker), free = schedule_free_slots(worker);
+	size_t held = schedule_held(worker) + worker->ahead.count, free = schedule_free_slots(worker);
 	char host[256] = "";
 
 	if (!store_up(worker->store) || worker->finished || worker->draining)

@@ -40,6 +40,7 @@ void item_free(struct item *item)
 	free(item->dir);
 	free(item->said);
 	item_forget_news(item);
+	ahead_forget_results(item);
 	free(item);
 }
 
@@ -170,15 +171,22 @@ static struct item *next_item(struct worker *worker)
 void schedule_run(struct worker *worker)
 {
 	struct item *item;
+	bool low;
 
 	worker->dirty = false;
 	if (worker->draining || !store_up(worker->store))
 		return;
-	while ((item = next_item(worker)) && (schedule_free_slots(worker) > 0 || item->instant)) {
+	while (schedule_free_slots(worker) > 0 && (item = worker->ahead.ready))
+		attempt_go_on(item);
+	low = ahead_low(worker);
+	while ((item = next_item(worker)) &&
+	       (schedule_free_slots(worker) > 0 || item->instant || (low && ahead_room(worker)))) {
 		worker->starts++;
 		schedule_unhold(item);
 		claim_item(item);
 	}
-	if (worker->yielding && schedule_free_slots(worker) > 0)
-		worker->yielding = false; /* a slot has come free: intake_tick begins to consume again */
+	if (worker->yielding && schedule_free_slots(worker) > 0) {
+		worker->yielding = false;
+		intake_consume(worker);
+	}
 }

@@ -87,6 +87,8 @@ static void on_tick(uv_timer_t *timer)
 	acks_tick(worker);
 	acks_flush(worker, true);
 	attempt_tick(worker);
+	ahead_tick(worker);
+	presence_tick(worker);
 	check_services(worker);
 	worker->dirty = true;
 	if (worker->draining)

@@ -5,8 +5,10 @@
  *   acks.c       which deliveries may be acknowledged, and doing it in ranges
  *   deliver.c    a delivery: an invitation, a job (admit), or no job (reject)
  *   schedule.c   which held job starts next: priority, aging, slots
+ *   ahead.c      what is claimed before a slot is free, while jobs are short
  *   claim.c      claim, or admit and claim in one; what to do with each answer
  *   attempt.c    an attempt under way: start, leases, reports, cancel, settle
+ *   results.c    what its predecessors resulted in
  *   presence.c   the worker's record, and whether others are idle while jobs are held here
  *   caretaker.c  what dead processes left undone
  *   drain.c      SIGTERM
@@ -72,6 +74,12 @@ struct item {
 	char *dir;
 	struct item_news news;
 	struct attempt *attempt;
+	/* ahead.c */
+	bool ahead;              /* claimed, or being claimed, without a slot */
+	bool parked;             /* it only waits for one, in worker.ahead.ready */
+	int64_t begun;           /* monotonic ms: it has run in its slot since; 0: not yet */
+	char *results, *missing; /* of its predecessors, while it waits */
+	struct item *ready_prev, *ready_next;
 };
 
 enum consume_state { CONSUME_OFF, CONSUME_ASKED, CONSUME_ON };
@@ -125,6 +133,14 @@ struct intake {
 	unsigned tags;
 };
 
+struct ahead {
+	struct item *ready; /* utlist, oldest claim first */
+	size_t count;       /* items that are `ahead` */
+	size_t stuck;       /* slots whose jobs have run for long, at the last tick */
+	double mean_ms;     /* that jobs took in their slots, of late; 0: not known */
+	double longest_ms;  /* likewise, and forgotten slowly */
+};
+
 struct worker {
 	struct worker_options options;
 	struct job_limits limits;
@@ -139,6 +155,7 @@ struct worker {
 	struct level levels[WORKER_LEVELS];
 	size_t level_count;
 	struct intake intake;
+	struct ahead ahead;
 	struct item *running; /* claimed and not settled */
 	size_t running_count; /* slots taken */
 	size_t items;         /* all there are */
@@ -152,6 +169,7 @@ struct worker {
 	bool dirty;              /* the schedule is to be looked at in this turn */
 	struct handing *handing; /* presence.c: held jobs on their way to other workers */
 	bool yielding;           /* consuming stopped: others are idle, what is held goes to them */
+	size_t idle_others;      /* workers of the pool with free slots, at the last beat that was answered */
 	char instance[17];       /* this process, where two have one name */
 	bool named;              /* the name is this process' own: it consumes */
 	int64_t other_beat;      /* when another with the name was heard first, by Redis' clock; 0: none */
@@ -175,6 +193,7 @@ void intake_adopt(struct worker *worker, struct broker *broker);
 void intake_start(struct worker *worker);
 void intake_tick(struct worker *worker); /* every 100 ms */
 void intake_stop_consuming(struct worker *worker);
+void intake_consume(struct worker *worker); /* on all levels, where it does not yet */
 void intake_close(struct worker *worker);
 void intake_lost(struct worker *worker, const struct err *err);
 /* Begins a new session, so that what is unacknowledged comes again; not more often than every ten seconds. */
@@ -228,6 +247,22 @@ void schedule_run(struct worker *worker);
 size_t schedule_held(const struct worker *worker);
 size_t schedule_free_slots(const struct worker *worker);
 
+/* ahead.c. ahead_low: it is time to claim some, up to where ahead_room says no. */
+bool ahead_low(const struct worker *worker);
+bool ahead_room(const struct worker *worker);
+/* Whether no slot is likely to come free soon. */
+bool ahead_stuck(const struct worker *worker);
+void ahead_learn(struct worker *worker, int64_t took_ms);
+void ahead_take(struct item *item);
+void ahead_give_back(struct item *item);
+/* All that the attempt lacks is a slot; the texts are copied. ahead_leave: it waits no more. */
+void ahead_wait(struct item *item, const char *results, const char *missing);
+void ahead_leave(struct item *item);
+void ahead_forget_results(struct item *item);
+/* Those that wait since `than` or before go back to the queue; returns how many. */
+size_t ahead_hand_back(struct worker *worker, int64_t than, size_t most);
+void ahead_tick(struct worker *worker);
+
 /* claim.c */
 void claim_item(struct item *item);
 /* admit and claim in one, for a job that can start at once; false where it has to be admitted first. */
@@ -237,13 +272,20 @@ struct fleet_taker claim_taker(struct worker *worker);
 
 /* attempt.c */
 void attempt_begin(struct item *item); /* claimed: run it */
+void attempt_go_on(struct item *item); /* it was parked, and has a slot now */
+/* All is there that it needs (JSON texts, or NULL), but perhaps a slot: then it is parked. */
+void attempt_start(struct item *item, const char *results, const char *missing);
 void attempt_settle_refused(struct item *item, enum job_reason reason, const char *error);
 void attempt_renew_all(struct worker *worker);
 void attempt_cancel(struct worker *worker, const char *id);
 void attempt_tick(struct worker *worker);
 
+/* results.c: ends in attempt_start */
+void results_gather(struct item *item);
+
 /* presence.c */
 void presence_start(struct worker *worker);
+void presence_tick(struct worker *worker); /* every 100 ms */
 void presence_leave(struct worker *worker, store_done *done);
 void handback_held(struct item *item);
 
