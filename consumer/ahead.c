@@ -6,12 +6,15 @@
  * longer than SHORT_MS. Where one of the last hundreds took longer, so that what is claimed may have to wait behind
  * another such, it is one, and none while another worker is idle. A slot whose job goes on for longer than STUCK_MS
  * gets nothing done soon. Who waited in vain all the same goes back to the queue: soon when another worker is idle
- * (presence.c), in any case after WAIT_MAX_MS. */
+ * (presence.c), in any case after WAIT_MAX_MS; it is as if it had not been claimed.
+ *
+ * What is more urgent goes before what was claimed before it, and is claimed however many of those there are. */
 #include <stdlib.h>
 #include <utlist.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "worker.h"
 
 #define AHEAD_MS 20.0
@@ -47,6 +50,8 @@ static size_t wanted(const struct worker *worker)
 	size_t lively = slots > ahead->stuck ? slots - ahead->stuck : 0;
 	double want;
 
+	if (worker->options.max_lost <= 1) /* the death of this worker would be theirs */
+		return 0;
 	if (lively == 0 || ahead->mean_ms <= 0 || ahead->mean_ms > SHORT_MS)
 		return 0;
 	if (ahead->longest_ms > SHORT_MS)
@@ -55,38 +60,58 @@ static size_t wanted(const struct worker *worker)
 	return want > (double)(SLOTS_AHEAD * lively) ? SLOTS_AHEAD * lively : (size_t)want;
 }
 
-/* From half of what is wanted it is filled up, so that claims go together. */
-bool ahead_low(const struct worker *worker)
+/* Those that `rank` would wait behind. */
+static size_t before(const struct worker *worker, size_t rank)
 {
-	return !worker->yielding && worker->ahead.count <= wanted(worker) / 2 && wanted(worker) > 0;
+	size_t count = 0;
+
+	for (size_t i = 0; i < worker->level_count && i <= rank; i++)
+		count += worker->ahead.count[i];
+	return count;
+}
+
+size_t ahead_count(const struct worker *worker) { return before(worker, WORKER_LEVELS); }
+
+bool ahead_low(const struct worker *worker, size_t rank)
+{
+	size_t want = wanted(worker);
+
+	return !worker->yielding && want > 0 && before(worker, rank) <= want / 2;
+}
+
+bool ahead_room(const struct worker *worker, size_t rank)
+{
+	return !worker->yielding && before(worker, rank) < wanted(worker);
 }
 
 bool ahead_stuck(const struct worker *worker) { return worker->ahead.stuck >= (size_t)worker->options.slots; }
-
-bool ahead_room(const struct worker *worker) { return !worker->yielding && worker->ahead.count < wanted(worker); }
 
 /* --- who waits --- */
 
 void ahead_take(struct item *item)
 {
 	item->ahead = true;
-	item->worker->ahead.count++;
+	item->rank = item->aged ? 0 : item->level;
+	item->worker->ahead.count[item->rank]++;
 }
 
 void ahead_give_back(struct item *item)
 {
 	if (item->ahead)
-		item->worker->ahead.count--;
+		item->worker->ahead.count[item->rank]--;
 	item->ahead = false;
 }
+
+static int by_rank(const struct item *here, const struct item *item) { return here->rank > item->rank ? 1 : -1; }
 
 void ahead_wait(struct item *item, const char *results, const char *missing)
 {
 	item->results = results ? xstrdup(results) : NULL;
 	item->missing = missing ? xstrdup(missing) : NULL;
 	item->parked = true;
-	DL_APPEND2(item->worker->ahead.ready, item, ready_prev, ready_next);
+	DL_INSERT_INORDER2(item->worker->ahead.ready, item, by_rank, ready_prev, ready_next);
 	item->worker->dirty = true;
+	FAULT_POINT(AHEAD_WAITS);
 }
 
 void ahead_leave(struct item *item)
@@ -114,6 +139,7 @@ size_t ahead_hand_back(struct worker *worker, int64_t than, size_t most)
 			break;
 		if (item->since > than)
 			continue;
+		FAULT_POINT(AHEAD_BACK);
 		ahead_leave(item);
 		drain_hand_back(item);
 		done++;

@@ -270,9 +270,11 @@ static void occupy(struct item *item)
 /* What was claimed ahead takes a slot if there is one now that nobody waits for. */
 static bool has_slot(struct item *item)
 {
+	struct worker *worker = item->worker;
+
 	if (!item->ahead)
 		return true; /* it has one, or is instant */
-	if (schedule_free_slots(item->worker) == 0 || item->worker->ahead.ready)
+	if (worker->draining || schedule_free_slots(worker) == 0 || worker->ahead.ready)
 		return false;
 	occupy(item);
 	return true;
@@ -299,6 +301,10 @@ void attempt_start(struct item *item, const char *results, const char *missing)
 		drain_hand_back(item);
 		return;
 	}
+	if (item->stopped) {
+		attempt_settle_refused(item, JOB_REASON_CANCELLED, "cancelled before it ran");
+		return;
+	}
 	if (!has_slot(item)) {
 		if (worker->draining)
 			drain_hand_back(item);
@@ -319,14 +325,13 @@ void attempt_start(struct item *item, const char *results, const char *missing)
 		return; /* it has ended, and the item may be gone */
 	item->attempt = attempt;
 	item->news.dir = item->dir != NULL; /* told by attempt_tick: most are over by then, and their end says it too */
-	if (item->stopped)
-		exec_stop(attempt, EXEC_STOP_CANCEL);
 }
 
 void attempt_go_on(struct item *item)
 {
 	char *results = item->results, *missing = item->missing;
 
+	FAULT_POINT(AHEAD_BEGINS);
 	ahead_leave(item);
 	item->results = item->missing = NULL;
 	occupy(item);

@@ -14,7 +14,7 @@
 static void take_slot(struct item *item)
 {
 	item->state = ITEM_CLAIMING;
-	item->slot = !item->instant && schedule_free_slots(item->worker) > 0;
+	item->slot = !item->instant && schedule_free_slots(item->worker) > 0 && !item->worker->ahead.ready;
 	if (item->slot)
 		item->worker->running_count++;
 	else if (!item->instant)
@@ -200,6 +200,15 @@ static void on_owed_elsewhere(void *data, const struct store_reply *reply)
 	drop(item);
 }
 
+/* It has lost workers: it is claimed for a slot that is free, or not at all. */
+static void later(struct item *item)
+{
+	give_slot_back(item);
+	item->token[0] = '\0';
+	item->slot_only = true;
+	schedule_hold(item);
+}
+
 /* It was registered and is not known any more: Redis has lost its last second, and the message is all there is. */
 static void again(struct item *item)
 {
@@ -217,6 +226,8 @@ static void on_claim(void *data, const struct store_reply *reply)
 
 	if (strcmp(word, "claimed") == 0) {
 		claimed(item, reply);
+	} else if (strcmp(word, "later") == 0) {
+		later(item);
 	} else if (strcmp(word, "unknown") == 0) {
 		unknown(item, store_text_at(reply, 1));
 	} else if (strcmp(word, "pool") == 0) {
@@ -235,7 +246,7 @@ static void on_claim(void *data, const struct store_reply *reply)
 void claim_item(struct item *item)
 {
 	struct worker *worker = item->worker;
-	struct store_arg args[6];
+	struct store_arg args[7];
 
 	take_slot(item);
 	args[0] = STORE_TEXT(item->token);
@@ -244,7 +255,8 @@ void claim_item(struct item *item)
 	args[3] = STORE_TEXT(worker->options.pool);
 	args[4] = STORE_TEXT(worker->tasks);
 	args[5] = STORE_TEXT(item->decoded ? "0" : "1");
-	store_script(worker->store, "claim", item->id, item->decoded ? item->job.run : NULL, args, 6, on_claim, item);
+	args[6] = STORE_TEXT(item->ahead ? "1" : "0");
+	store_script(worker->store, "claim", item->id, item->decoded ? item->job.run : NULL, args, 7, on_claim, item);
 }
 
 /* --- admit and claim in one --- */
@@ -281,7 +293,8 @@ bool claim_start(struct item *item)
 	struct fleet_admit_text text = {.labels_buf = BUF_INIT, .reply_buf = BUF_INIT};
 
 	if (worker->draining || !store_up(worker->store) || store_full(worker->store) || !simple(item) ||
-	    schedule_held(worker) > 0 || (!item->instant && schedule_free_slots(worker) == 0 && !ahead_room(worker)))
+	    schedule_held(worker) > 0 ||
+	    (!item->instant && schedule_free_slots(worker) == 0 && !ahead_room(worker, item->level)))
 		return false;
 	take_slot(item);
 	worker->starts++;
@@ -314,7 +327,7 @@ static void *reserve(void *data, struct fleet_claim *ret)
 	struct item *item;
 
 	if (worker->draining || worker->finished || worker->yielding || !store_up(worker->store) ||
-	    schedule_held(worker) > 0 || (schedule_free_slots(worker) == 0 && !ahead_room(worker)))
+	    schedule_held(worker) > 0 || (schedule_free_slots(worker) == 0 && !ahead_room(worker, WORKER_LEVELS)))
 		return NULL;
 	item = item_new(worker, 0, 0, 0, NULL);
 	take_slot(item);
@@ -339,6 +352,10 @@ static void begin(void *data, void *place, const char *id, const struct store_re
 	for (size_t i = 0; i < worker->level_count; i++)
 		if (strcmp(worker->levels[i].name, store_text_at(reply, 4)) == 0)
 			item->level = i;
+	if (item->ahead) { /* its level was not known */
+		ahead_give_back(item);
+		ahead_take(item);
+	}
 	worker->starts++;
 	claimed(item, reply);
 }

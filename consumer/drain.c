@@ -90,11 +90,11 @@ static void on_handed_back(void *data, const struct store_reply *reply)
 
 void drain_hand_back(struct item *item)
 {
-	const struct store_arg args[] = {STORE_TEXT(item->token)};
+	const struct store_arg args[] = {STORE_TEXT(item->token), STORE_TEXT(item->begun ? "1" : "0")};
 
 	item->state = ITEM_SETTLING;
 	ahead_give_back(item);
-	store_script(item->worker->store, "handback", item->id, item->job.run, args, 1, on_handed_back, item);
+	store_script(item->worker->store, "handback", item->id, item->job.run, args, 2, on_handed_back, item);
 }
 
 /* The process dies before the job is queued again, so that two attempts do not overlap. */

@@ -203,7 +203,7 @@ static void beat(uv_timer_t *timer)
 	struct worker *worker = timer->data;
 	const struct worker_options *o = &worker->options;
 	struct numbers n;
-	size_t held = schedule_held(worker) + worker->ahead.count, free = schedule_free_slots(worker);
+	size_t held = schedule_held(worker) + ahead_count(worker), free = schedule_free_slots(worker);
 	char host[256] = "";
 
 	if (!store_up(worker->store) || worker->finished || worker->draining)

@@ -165,22 +165,42 @@ static struct item *next_item(struct worker *worker)
 	if (!first || worker->starts % 10 != 9)
 		return first;
 	old = aged(worker, first);
-	return old ? old : first;
+	if (!old)
+		return first;
+	old->aged = true;
+	return old;
+}
+
+/* From half of what is wanted it is filled up, so that claims go together: `low` is found out once for each rank. */
+struct filling {
+	size_t rank;
+	bool low;
+};
+
+static bool may_claim(struct worker *worker, const struct item *item, struct filling *filling)
+{
+	size_t rank = item->aged ? 0 : item->level;
+
+	if (schedule_free_slots(worker) > 0 || item->instant)
+		return true;
+	if (item->slot_only)
+		return false;
+	if (filling->rank != rank)
+		*filling = (struct filling){rank, ahead_low(worker, rank)};
+	return filling->low && ahead_room(worker, rank);
 }
 
 void schedule_run(struct worker *worker)
 {
+	struct filling filling = {.rank = WORKER_LEVELS};
 	struct item *item;
-	bool low;
 
 	worker->dirty = false;
 	if (worker->draining || !store_up(worker->store))
 		return;
 	while (schedule_free_slots(worker) > 0 && (item = worker->ahead.ready))
 		attempt_go_on(item);
-	low = ahead_low(worker);
-	while ((item = next_item(worker)) &&
-	       (schedule_free_slots(worker) > 0 || item->instant || (low && ahead_room(worker)))) {
+	while ((item = next_item(worker)) && may_claim(worker, item, &filling)) {
 		worker->starts++;
 		schedule_unhold(item);
 		claim_item(item);

@@ -77,6 +77,9 @@ struct item {
 	/* ahead.c */
 	bool ahead;              /* claimed, or being claimed, without a slot */
 	bool parked;             /* it only waits for one, in worker.ahead.ready */
+	bool aged;               /* it has been queued for so long that its level counts no more */
+	bool slot_only;          /* it is claimed for a slot that is free only */
+	size_t rank;             /* while `ahead`: its level, or that of what is most urgent */
 	int64_t begun;           /* monotonic ms: it has run in its slot since; 0: not yet */
 	char *results, *missing; /* of its predecessors, while it waits */
 	struct item *ready_prev, *ready_next;
@@ -134,11 +137,11 @@ struct intake {
 };
 
 struct ahead {
-	struct item *ready; /* utlist, oldest claim first */
-	size_t count;       /* items that are `ahead` */
-	size_t stuck;       /* slots whose jobs have run for long, at the last tick */
-	double mean_ms;     /* that jobs took in their slots, of late; 0: not known */
-	double longest_ms;  /* likewise, and forgotten slowly */
+	struct item *ready;          /* utlist, by rank, oldest first */
+	size_t count[WORKER_LEVELS]; /* items that are `ahead`, by rank */
+	size_t stuck;                /* slots whose jobs have run for long, at the last tick */
+	double mean_ms;              /* that jobs took in their slots, of late; 0: not known */
+	double longest_ms;           /* likewise, and forgotten slowly */
 };
 
 struct worker {
@@ -247,9 +250,11 @@ void schedule_run(struct worker *worker);
 size_t schedule_held(const struct worker *worker);
 size_t schedule_free_slots(const struct worker *worker);
 
-/* ahead.c. ahead_low: it is time to claim some, up to where ahead_room says no. */
-bool ahead_low(const struct worker *worker);
-bool ahead_room(const struct worker *worker);
+/* ahead.c. ahead_low: it is time to claim some, up to where ahead_room says no; both for one of `rank`, before which
+ * those of a lower rank wait. WORKER_LEVELS: of any. */
+bool ahead_low(const struct worker *worker, size_t rank);
+bool ahead_room(const struct worker *worker, size_t rank);
+size_t ahead_count(const struct worker *worker);
 /* Whether no slot is likely to come free soon. */
 bool ahead_stuck(const struct worker *worker);
 void ahead_learn(struct worker *worker, int64_t took_ms);

@@ -37,7 +37,7 @@
 	SCRIPT(due, "w", "the caretaker queues what is due")                                                           \
 	SCRIPT(examine, "d", "all that Redis holds of one job is read")                                                \
 	SCRIPT(expire, "w", "the caretaker ends what is past its deadline")                                            \
-	SCRIPT(handback, "w", "a stopping worker gives an attempt back")                                               \
+	SCRIPT(handback, "w", "an attempt is given back: its worker stops, or it waited in vain for a slot")           \
 	SCRIPT(invited, "wc", "a confirmed invitation is noted in the outbox")                                         \
 	SCRIPT(join, "wc", "a job joins the holder of its key, or nobody")                                             \
 	SCRIPT(leave, "w", "a worker is struck off")                                                                   \
@@ -81,6 +81,9 @@
 	POINT(ACK_READY, "ack.ready", "w", "kse", "outcomes are durable; their acknowledgements are not sent")         \
 	POINT(ACK_SENT, "ack.sent", "w", "kse", "acknowledgements are written to the socket")                          \
 	POINT(EXEC_READY, "exec.ready", "w", "ksf", "a job is claimed; nothing of it is started")                      \
+	POINT(AHEAD_WAITS, "ahead.waits", "w", "ks", "a job is claimed; there is no slot for it yet")                  \
+	POINT(AHEAD_BEGINS, "ahead.begins", "w", "ks", "one that waited for a slot gets it; nothing of it is started") \
+	POINT(AHEAD_BACK, "ahead.back", "w", "ks", "one that waited in vain, before it is given back")                 \
 	POINT(JOBDIR_MADE, "jobdir.made", "w", "ksf", "its directory is made; an error is one of the disk")            \
 	POINT(PROCESS_STARTED, "process.started", "w", "ks", "its process runs")                                       \
 	POINT(PROCESS_ENDED, "process.ended", "w", "ks", "its process has ended; nothing of that is in Redis")         \

@@ -1,14 +1,15 @@
 #!lua flags=allow-oom
 -- claim: the one place where a job begins to run. Only from queued, before expires_at (for its first attempt), by a worker of
 -- its pool that has its handler (`tasks`: ',a,b,'). Counts the attempt, takes the lease, strikes off the invitation. The
--- same token again gets the same answer.
+-- same token again gets the same answer. ahead: the worker has no slot free for it yet (consumer/ahead.c). A job that has lost
+-- workers is not claimed so: what may be the job's own doing is not to grow by claims that have not begun.
 local job, spec, result, output, waiting, dependents, asked, leases, scheduled, outbox, expiring, settling, replies, run_hash, run_jobs, stats = unpack(KEYS)
-local id, run, events, token, worker, lease, pool, tasks, want_spec = unpack(ARGV)
+local id, run, events, token, worker, lease, pool, tasks, want_spec, ahead = unpack(ARGV)
 --#include common.inc.lua
 --#include ended.inc.lua
 --#include claim.inc.lua
 local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'pool', 'task', 'expires_at', 'priority', 'epoch',
-  'dedup', 'keep', 'failures', 'started_at', 'refusals', 'due_at')
+  'dedup', 'keep', 'failures', 'started_at', 'refusals', 'due_at', 'lost')
 local state = v[1]
 if not state then return {'gone'} end
 if (v[2] or '') ~= run then return {'run', v[2] or ''} end
@@ -29,6 +30,7 @@ if attempt == 0 and v[7] and tonumber(v[7]) <= now then
     'error', 'its deadline passed before it could start')
 end
 if not string.find(tasks, ',' .. v[6] .. ',', 1, true) then return {'unknown', v[6], v[8]} end
+if ahead == '1' and (tonumber(v[16]) or 0) > 0 then return {'later'} end
 attempt = attempt + 1
 begin(attempt)
 if attempt > 1 or v[14] or v[15] then
