@@ -88,10 +88,19 @@ bool ahead_stuck(const struct worker *worker) { return worker->ahead.stuck >= (s
 
 /* --- who waits --- */
 
+size_t ahead_rank(const struct item *item) { return item->aged ? 0 : item->level; }
+
+bool ahead_goes_first(const struct item *item)
+{
+	const struct item *ready = item->worker->ahead.ready;
+
+	return !ready || ahead_rank(item) < ready->rank;
+}
+
 void ahead_take(struct item *item)
 {
 	item->ahead = true;
-	item->rank = item->aged ? 0 : item->level;
+	item->rank = ahead_rank(item);
 	item->worker->ahead.count[item->rank]++;
 }
 

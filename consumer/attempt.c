@@ -267,14 +267,14 @@ static void occupy(struct item *item)
 	item->worker->running_count++;
 }
 
-/* What was claimed ahead takes a slot if there is one now that nobody waits for. */
+/* What was claimed ahead takes a slot if there is one now that nobody before it waits for. */
 static bool has_slot(struct item *item)
 {
 	struct worker *worker = item->worker;
 
 	if (!item->ahead)
 		return true; /* it has one, or is instant */
-	if (worker->draining || schedule_free_slots(worker) == 0 || worker->ahead.ready)
+	if (worker->draining || schedule_free_slots(worker) == 0 || !ahead_goes_first(item))
 		return false;
 	occupy(item);
 	return true;

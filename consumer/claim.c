@@ -14,7 +14,7 @@
 static void take_slot(struct item *item)
 {
 	item->state = ITEM_CLAIMING;
-	item->slot = !item->instant && schedule_free_slots(item->worker) > 0 && !item->worker->ahead.ready;
+	item->slot = !item->instant && schedule_free_slots(item->worker) > 0 && ahead_goes_first(item);
 	if (item->slot)
 		item->worker->running_count++;
 	else if (!item->instant)

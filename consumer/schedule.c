@@ -179,7 +179,7 @@ struct filling {
 
 static bool may_claim(struct worker *worker, const struct item *item, struct filling *filling)
 {
-	size_t rank = item->aged ? 0 : item->level;
+	size_t rank = ahead_rank(item);
 
 	if (schedule_free_slots(worker) > 0 || item->instant)
 		return true;
@@ -190,21 +190,32 @@ static bool may_claim(struct worker *worker, const struct item *item, struct fil
 	return filling->low && ahead_room(worker, rank);
 }
 
+/* One step: a slot is given to who waits for one, or a job is claimed. */
+static bool start_one(struct worker *worker, struct filling *filling)
+{
+	struct item *ready = worker->ahead.ready, *item = next_item(worker);
+
+	if (ready && schedule_free_slots(worker) > 0 && !(item && ahead_goes_first(item))) {
+		attempt_go_on(ready);
+		return true;
+	}
+	if (!item || !may_claim(worker, item, filling))
+		return false;
+	worker->starts++;
+	schedule_unhold(item);
+	claim_item(item);
+	return true;
+}
+
 void schedule_run(struct worker *worker)
 {
 	struct filling filling = {.rank = WORKER_LEVELS};
-	struct item *item;
 
 	worker->dirty = false;
 	if (worker->draining || !store_up(worker->store))
 		return;
-	while (schedule_free_slots(worker) > 0 && (item = worker->ahead.ready))
-		attempt_go_on(item);
-	while ((item = next_item(worker)) && may_claim(worker, item, &filling)) {
-		worker->starts++;
-		schedule_unhold(item);
-		claim_item(item);
-	}
+	while (start_one(worker, &filling))
+		;
 	if (worker->yielding && schedule_free_slots(worker) > 0) {
 		worker->yielding = false;
 		intake_consume(worker);

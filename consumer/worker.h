@@ -255,6 +255,9 @@ size_t schedule_free_slots(const struct worker *worker);
 bool ahead_low(const struct worker *worker, size_t rank);
 bool ahead_room(const struct worker *worker, size_t rank);
 size_t ahead_count(const struct worker *worker);
+size_t ahead_rank(const struct item *item);
+/* Whether a slot that is free now is the item's, not one's that waits for it. */
+bool ahead_goes_first(const struct item *item);
 /* Whether no slot is likely to come free soon. */
 bool ahead_stuck(const struct worker *worker);
 void ahead_learn(struct worker *worker, int64_t took_ms);

@@ -26,6 +26,7 @@ WAIT_S = 15   # for a point that is come to by time
 SCENES = {
     "lose.": "kill", "handback.": "drain", "held.": "drain", "drain.": "drain", "leave.": "drain", "defer.": "unknown",
     "refuse.": "unknown", "unrouted.": "unrouted", "look.": "settling", "owe.": "outbox", "overdue.": "outbox", "depth.": "outbox",
+    "ahead.": "ahead",
 }
 # Where the first time says nothing about work: it is before any.
 NTH = {"role.taken": 1, "presence.": 4, "role.": 6, "sweep.": 8, "plain.": 3}
@@ -163,7 +164,7 @@ class Trial:
         nth = of(NTH, point, 1)
         self.env = {"FAULT_AT": "%s:%s:nth=%d:once" % (point, action, nth), "FAULT_LOG": self.log}
         self.work = Work(fleet, "t%d" % number)
-        self.handed, self.staged, self.problems = 0, False, []
+        self.handed, self.staged, self.sent_at, self.problems = 0, False, None, []
         self.recovery = None
 
     @property
@@ -231,6 +232,19 @@ class Trial:
         worker.process.terminate()
         until(lambda: worker.process.poll() is not None, 30, "the worker stops")
         return True
+
+    def stage_ahead(self):
+        """Short jobs, so that the next ones are claimed ahead, and among them more that wait for the gate than there are slots: what is
+        claimed behind those waits in vain."""
+        if not self.sent_at and self.runs_long():
+            self.sent_at = time.monotonic()
+            for n in range(240):
+                if n % 20 == 19:
+                    self.work.add("short/%d" % n, gate=self.work.gate, publish=False)
+                else:
+                    self.work.add("short/%d" % n, task="sleep", args={"ms": 1 + n % 4}, publish=False)
+                self.work.send("short/%d" % n)
+        return bool(self.sent_at) and bool(self.fired() or time.monotonic() > self.sent_at + 5)
 
     def stage_unrouted(self):
         self.work.add("other", task="noop", publish=False)

@@ -6,8 +6,8 @@
  * lost, that its receiver dies first, and that others come in between are steps of their own. The broker is a number of
  * messages for each job. Time is not there: a lease runs out, an entry is overdue, a retry is due, whenever that could be.
  *
- * What goes wrong is rationed (CRASHES, SLOW, DUPS, RESENDS, FAILS, DRAINS, PURGES, FORGETS), so every run comes to an
- * end. The judge looks at each end: nothing may be left undone. That no run goes on for ever is checked by itself (-DNP).
+ * What goes wrong is rationed (CRASHES, SLOW, DUPS, RESENDS, FAILS, DRAINS, CANCELS, PURGES, FORGETS), so every run comes
+ * to an end. The judge looks at each end: nothing may be left undone. That no run goes on for ever is checked by itself (-DNP).
  */
 
 /* --- what is checked, by the names under which spin complains ------------------------------------------------------ */
@@ -16,6 +16,9 @@ hidden byte no_dependent_is_early;           /* queued or run before each of its
 hidden byte no_job_ends_twice;
 hidden byte nobody_settles_without_the_lease;
 hidden byte no_attempt_without_a_cause;      /* the first one; after that a failure, a lost lease, a hand-back, a lost second */
+hidden byte nothing_begins_unclaimed;        /* a process begins under its claim, or its lease had been taken away */
+hidden byte no_number_runs_twice;            /* an attempt's number comes to one process */
+hidden byte nothing_cancelled_is_claimed;
 hidden byte no_ack_before_durable;
 hidden byte every_job_ends;
 hidden byte nothing_is_left_over;            /* outbox, settling, leases, queues */
@@ -48,6 +51,9 @@ hidden byte nothing_is_left_over;            /* outbox, settling, leases, queues
 #endif
 #ifndef DRAINS
 #define DRAINS 0 /* a worker hands back what it runs or holds */
+#endif
+#ifndef CANCELS
+#define CANCELS 0 /* somebody cancels a job */
 #endif
 #ifndef PURGES
 #define PURGES 0 /* the queue loses its invitations */
@@ -86,6 +92,7 @@ hidden byte nothing_is_left_over;            /* outbox, settling, leases, queues
 #define SUCCEEDED 5
 #define FAILED 6
 #define SKIPPED 7
+#define CANCELLED 8
 #define ENDED(j) (state[j] >= SUCCEEDED)
 
 #define NOBODY 15 /* the token of somebody who is dead: equal to nobody's */
@@ -93,6 +100,19 @@ hidden byte nothing_is_left_over;            /* outbox, settling, leases, queues
 
 byte state[NJ], waiting[NJ], dependents[NJ], token[NJ], failures[NJ];
 byte outbox, settling, succeeded, ended_once;
+#if CANCELS
+byte asked; /* to be cancelled, while it ran */
+#define ASKED(j) HAS(asked, j)
+#else
+#define ASKED(j) false
+#endif
+#ifdef AHEAD
+byte taken; /* its lease was taken from a worker that lives */
+#endif
+#if defined(AHEAD) && !FORGETS /* in a second that is lost, numbers are too */
+#define NUMBERS
+byte attempt[NJ], begun[NJ]; /* how many; the numbers that came to a process, as a set */
+#endif
 byte running_once; /* has an attempt that nothing has taken back: another one would need a cause */
 
 #if FORGETS
@@ -133,8 +153,19 @@ byte jobs[NJ], invitations[NJ]; /* ready in the queue */
 #define TELL 10
 #define TOLD 11
 #define HAND_OVER 12
+#define PARKED 13       /* claimed, not begun */
+#define HANDING 14      /* that is given back; the answer is awaited */
+#define HANDING_BEGUN 15 /* the same of one that ran */
+#ifdef AHEAD
+#define CLAIMED PARKED
+#else
+#define CLAIMED RUN
+#endif
 
 byte at[ACTORS], job[ACTORS], kind[ACTORS];
+#ifdef NUMBERS
+byte number[ACTORS]; /* of the attempt in hand */
+#endif
 byte todo[ACTORS], from[ACTORS], met[ACTORS]; /* of a flow: who is still to be asked or told, of whose end, whether it is as asked */
 byte to_tell[ACTORS];                       /* ends whose telling is to begin */
 byte at_hand[ACTORS];                           /* job + 1 that was begun where it became ready */
@@ -144,7 +175,8 @@ byte at_hand[ACTORS];                           /* job + 1 that was begun where 
 #define LATE 1 /* as soon as what Redis answered is on its disk */
 byte message[ACTORS], message_job[ACTORS], bound[ACTORS], may_ack[ACTORS];
 
-byte crashes = CRASHES, slow = SLOW, dups = DUPS, resends = RESENDS, fails = FAILS, drains = DRAINS, purges = PURGES;
+byte crashes = CRASHES, slow = SLOW, dups = DUPS, resends = RESENDS, fails = FAILS, drains = DRAINS, purges = PURGES,
+     cancels = CANCELS;
 
 /* What the last answer leads to, and the job that it is about; 0 between steps. */
 #define NOTHING 0
@@ -192,6 +224,12 @@ inline finish(j, how) { /* ended.inc.lua */
 	fi
 }
 
+#ifdef NUMBERS
+#define COUNT(me, j) attempt[j]++; number[me] = attempt[j]
+#else
+#define COUNT(me, j) skip
+#endif
+
 /* resolve.lua */
 inline resolve(c, p, as_asked) {
 	got = 0;
@@ -228,6 +266,7 @@ inline begin_ready(me, c) {
 		running_once = running_once | BIT(c);
 		state[c] = RUNNING;
 		token[c] = MINE(me);
+		COUNT(me, c);
 		outbox = outbox & ~BIT(c); /* it never had an entry: enqueue is of the same step */
 		got = BEGUN
 #ifndef MUTANT_LOCAL_TOLD_ONCE
@@ -304,7 +343,10 @@ inline free_item(me) {
 	kind[me] = NO;
 	todo[me] = 0;
 	from[me] = 0;
-	met[me] = 0
+	met[me] = 0;
+#ifdef NUMBERS
+	number[me] = 0;
+#endif
 }
 
 inline publish(j) {
@@ -438,15 +480,17 @@ inline admit(me, j) { /* admit.lua */
 
 inline claim(me, j) { /* claim.lua, and start.lua for what nobody knows; the same token again gets the same answer */
 	if
-	:: state[j] == RUNNING && token[j] == MINE(me) -> at[me] = RUN
+	:: state[j] == RUNNING && token[j] == MINE(me) -> at[me] = CLAIMED
 	:: (at[me] == START && state[j] == NONE) || (at[me] == CLAIM && (state[j] == QUEUED || TAKEN_OVER(me, j))) ->
 		CHECK_EARLY(j);
 		assert(no_attempt_without_a_cause || !HAS(running_once, j));
 		running_once = running_once | BIT(j);
+		assert(nothing_cancelled_is_claimed || !ASKED(j));
 		state[j] = RUNNING;
 		token[j] = MINE(me);
+		COUNT(me, j);
 		outbox = outbox & ~BIT(j);
-		at[me] = RUN
+		at[me] = CLAIMED
 	:: at[me] == START && state[j] != NONE && !(state[j] == RUNNING && token[j] == MINE(me)) -> at[me] = ADMIT
 	:: at[me] == CLAIM && state[j] == NONE && kind[me] == JOB -> at[me] = ADMIT /* `again` in claim.c */
 	:: else -> got = OVER
@@ -466,6 +510,7 @@ inline settle(me, j) { /* settle.lua; the same token again gets the same answer 
 		assert(nobody_settles_without_the_lease || token[j] == MINE(me));
 		if
 		:: at[me] == SETTLE_OK -> finish(j, SUCCEEDED)
+		:: at[me] != SETTLE_OK && ASKED(j) -> finish(j, CANCELLED)
 		:: else ->
 			failures[j]++;
 			if
@@ -480,13 +525,58 @@ inline settle(me, j) { /* settle.lua; the same token again gets the same answer 
 	fi
 }
 
-inline hand_back(me, j) { /* handback.lua */
+#ifdef MUTANT_CANCEL_FORGOTTEN
+#define ENDS_CANCELLED(j) false
+#else
+#define ENDS_CANCELLED(j) ASKED(j)
+#endif
+
+inline hand_back(me, j) { /* handback.lua; the same token again gets the same answer */
 	if
-	:: token[j] == MINE(me) && state[j] == RUNNING -> running_once = running_once & ~BIT(j); enqueue(j)
+	:: token[j] == MINE(me) && state[j] == RUNNING && ENDS_CANCELLED(j) -> finish(j, CANCELLED)
+	:: token[j] == MINE(me) && state[j] == RUNNING && !ENDS_CANCELLED(j) ->
+		running_once = running_once & ~BIT(j);
+#ifdef NUMBERS
+		if
+#ifdef MUTANT_UNCOUNTED
+		:: skip -> attempt[j]--
+#else
+		:: at[me] == HANDING -> attempt[j]-- /* it has not begun */
+		:: else
+#endif
+		fi;
+#endif
+		enqueue(j)
 	:: else
 	fi;
-	got = (token[j] == MINE(me) && state[j] == QUEUED -> OVER_AND_INVITE : OVER)
+	got = (token[j] != MINE(me) -> OVER : (state[j] == QUEUED -> OVER_AND_INVITE : (ENDED(j) && HAS(settling, j) -> OVER_AND_TELL : OVER)))
 }
+
+#ifdef AHEAD
+inline begin(me, j) {
+#if FORGETS
+	assert(nothing_begins_unclaimed || (state[j] == RUNNING && token[j] == MINE(me)) || HAS(taken, j) || phase == LOST);
+#else
+	assert(nothing_begins_unclaimed || (state[j] == RUNNING && token[j] == MINE(me)) || HAS(taken, j));
+	assert(no_number_runs_twice || !HAS(begun[j], number[me]));
+	begun[j] = begun[j] | BIT(number[me]);
+#endif
+	at[me] = RUN
+}
+#endif
+
+#if CANCELS
+inline cancel(j) { /* cancel.lua; who sent it dies, so that the caretaker tells the dependents */
+	if
+	:: state[j] == RUNNING -> asked = asked | BIT(j)
+	:: else ->
+		outbox = outbox & ~BIT(j);
+		settling = settling & ~BIT(j);
+		waiting[j] = waiting[j] & ~GUARD;
+		finish(j, CANCELLED)
+	fi
+}
+#endif
 
 inline owe(me, j) { /* owe.lua, for what is held and not begun */
 	if
@@ -512,6 +602,7 @@ inline owe(me, j) { /* owe.lua, for what is held and not begun */
 #define IS_UNSETTLED(j) (HAS(settling, j) && (slow > 0 || !(AT_IT(0, j) || AT_IT(1, j))))
 #define IS_OVERDUE(j) (HAS(outbox, j) && (state[j] != QUEUED || !UNDER_WAY(j)))
 #define IS_OWED(j) (HAS(outbox, j) && state[j] == QUEUED && !UNDER_WAY(j))
+#define CAN_CANCEL(j) (state[j] != NONE && !ENDED(j) && !ASKED(j))
 #define IS_LOST(j) (state[j] == RUNNING && (token[j] == NOBODY || slow > 0))
 
 inline care(j) {
@@ -538,13 +629,19 @@ inline care(j) {
 		fi
 	:: IS_LOST(j) -> /* lose.lua */
 		if
-		:: token[j] != NOBODY -> slow--
+		:: token[j] != NOBODY ->
+			slow--;
+#ifdef AHEAD
+			taken = taken | BIT(j)
+#endif
 		:: else
 		fi;
 		token[j] = 0;
 		running_once = running_once & ~BIT(j);
-		enqueue(j);
-		got = INVITE
+		if
+		:: ASKED(j) -> finish(j, CANCELLED); got = (HAS(settling, j) -> TO_TELL : NOTHING)
+		:: else -> enqueue(j); got = INVITE
+		fi
 	fi
 }
 
@@ -681,12 +778,34 @@ end:	do
 			:: ANSWER_LOST
 			:: skip
 			fi
-		:: at[me] == RUN && bound[me] -> permit_ack(me) /* it has run for a second */
+		:: (at[me] == RUN || at[me] == PARKED) && bound[me] -> permit_ack(me) /* it has run for a second */
 #ifdef MUTANT_ACK_BY_CLOCK
 		:: may_ack[me] == LATE -> ack(me)
 #endif
+#ifdef AHEAD
+		:: at[me] == PARKED -> begin(me, job[me])
+		:: (at[me] == PARKED || at[me] == RUN) && ASKED(job[me]) -> at[me] = SETTLE_FAILED /* it hears of it */
+		:: (at[me] == PARKED || at[me] == RUN) && drains > 0 -> drains--; at[me] = (at[me] == PARKED -> HANDING : HANDING_BEGUN)
+#ifdef MUTANT_BEGUN_ALL_THE_SAME
+		:: at[me] == HANDING -> begin(me, job[me])
+#endif
+		/* the script is sent, and again where the answer is lost; or the answer comes, late or not */
+		:: (at[me] == HANDING || at[me] == HANDING_BEGUN) && todo[me] == 0 ->
+			pick = job[me];
+			hand_back(me, pick);
+			todo[me] = got;
+			got = NOTHING
+		:: (at[me] == HANDING || at[me] == HANDING_BEGUN) && todo[me] != 0 ->
+			pick = job[me];
+			if
+			:: ANSWER_LOST; todo[me] = 0
+			:: got = todo[me]
+			fi
+#endif
 #if DRAINS
+#ifndef AHEAD
 		:: at[me] == RUN && drains > 0 -> drains--; pick = job[me]; hand_back(me, pick)
+#endif
 		:: at[me] == CLAIM && token[job[me]] != MINE(me) && drains > 0 ->
 			drains--;
 			owe(me, job[me])
@@ -713,7 +832,7 @@ end:	do
 			job[me] = at_hand[me] - 1;
 			at_hand[me] = 0;
 			kind[me] = LOCAL_CLAIM;
-			at[me] = RUN
+			at[me] = CLAIMED
 #endif
 		/* the caretaker */
 		:: me == CARETAKER && at[me] == IDLE && to_tell[me] == 0 && ANY(NEEDS_CARE) -> PICK(NEEDS_CARE); care(pick)
@@ -749,7 +868,10 @@ inline die(a) {
 	od;
 	got = 0;
 	at[a] = IDLE; job[a] = 0; kind[a] = NO; todo[a] = 0; from[a] = 0; met[a] = 0;
-	to_tell[a] = 0; at_hand[a] = 0
+	to_tell[a] = 0; at_hand[a] = 0;
+#ifdef NUMBERS
+	number[a] = 0;
+#endif
 }
 
 #define CAN_DOUBLE(j) (HAS(outbox, j) && state[j] == QUEUED && invitations[j] == 0)
@@ -808,6 +930,9 @@ end:	do
 		:: message[1] != NO -> give_back(1)
 		fi }
 	:: atomic { dups > 0 && ANY(CAN_DOUBLE) -> dups--; PICK(CAN_DOUBLE); publish(pick); pick = 0 }
+#if CANCELS
+	:: atomic { cancels > 0 && ANY(CAN_CANCEL) -> cancels--; PICK(CAN_CANCEL); cancel(pick); pick = 0 }
+#endif
 	:: atomic { purges > 0 && ANY(HAS_INVITATION) -> purges--; PICK(HAS_INVITATION); invitations[pick] = 0; pick = 0 }
 #if FORGETS
 	/* from here on nothing reaches the disk, though nobody knows */

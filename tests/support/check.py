@@ -13,7 +13,8 @@ What is found is a list of (kind, words), empty where all is well:
     twice   an attempt ran twice, or a job has two ends, or it ran more often than its attempts and losses explain
     count   a counter is not what a recount gives
 
-How often a job ran. A claim counts an attempt; so a number never comes to two processes. Of the attempts one is the last;
+How often a job ran. A claim counts an attempt; so a number never comes to two processes. One that is handed back before it began is
+counted no more: its number comes again, and to no process before that. Of the attempts one is the last;
 the others failed (`failures`), lost their worker (`lost`), or were handed back by a worker that stopped, which nothing counts.
 So with `handed` (how many may have been handed back, for each job) it holds for a job that was never retried by hand
 
@@ -59,6 +60,15 @@ def left(fleet):
     owed = dict(zip(INDICES, pipe.execute()))
     owed.update({name: fleet.queue_length("%s.%s" % (fleet.prefix, name)) for name in QUEUES})
     return {name: what for name, what in owed.items() if what not in ([], 0, -1)}
+
+
+def given_back(events):
+    """(id, attempt) of each claim that was handed back before it began."""
+    last = {}
+    for id, state, attempt in events:
+        if (state, last.get(id)) == ("queued", ("running", attempt + 1)):
+            yield id, attempt + 1
+        last[id] = (state, attempt)
 
 
 class Check:
@@ -107,6 +117,7 @@ class Check:
         """Each end is told once; a retry makes another possible. `events`: (id, state, attempt)."""
         ends = collections.Counter(id for id, state, _ in events if state in ENDED)
         begun = collections.Counter((id, attempt) for id, state, attempt in events if state == "running")
+        begun.subtract(given_back(events))
         for id, count in ends.items():
             most = 1 + int(self.records.get(id, {}).get("epoch") or 0)
             if count > most:
