@@ -219,15 +219,17 @@ class Trial:
         return worker is not None
 
     def stage_drain(self):
-        """The worker is stopped when it runs all it can and holds more."""
-        worker = self.runs_long()
-        if worker and not self.handed:
+        """A worker is stopped when it runs all it can and holds more. Which one it is depends on who fetched what was left."""
+        if not self.handed and self.runs_long():
             self.handed, self.sent_at = 3, time.monotonic()
             for n in range(24):
                 self.work.add("more/%d" % n, gate=self.work.gate, publish=False)
                 self.work.send("more/%d" % n)
-        # its record is told four times a second
-        if not worker or time.monotonic() < self.sent_at + 0.6 or self.fleet.redis.hget(self.fleet.key("worker", worker.name), "held") in (None, "0"):
+        # their records are told four times a second
+        if not self.handed or time.monotonic() < self.sent_at + 0.6:
+            return False
+        worker = next((w for w in self.fleet.live() if self.fleet.redis.hget(self.fleet.key("worker", w.name), "held") not in (None, "0")), None)
+        if not worker:
             return False
         worker.process.terminate()
         until(lambda: worker.process.poll() is not None, 30, "the worker stops")

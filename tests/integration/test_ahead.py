@@ -223,5 +223,14 @@ def test_what_has_lost_workers_is_claimed_for_a_free_slot_only(fleet):
         fleet.redis.zadd(fleet.key("scheduled"), {id: 1 for id in ids})
         fleet.wait_all(ids, 60)
     # the end of one and the claim of the next may come to Redis in either order
-    assert most_at_once(heard, lost) <= 4 < most_at_once(heard, fresh)
+    assert most_at_once(heard, lost) <= 6 < most_at_once(heard, fresh)
     assert {fleet.job(id)["attempt"] for id in lost} == {"1"}
+
+
+def test_where_one_lost_worker_is_one_too_many_nothing_is_claimed_ahead(fleet):
+    fleet.worker("--slots", 2, "--max-lost", 1)
+    heard = Heard(fleet)
+    ids = ["j%d" % n for n in range(200)]
+    sleeps(fleet, ids, 2)
+    fleet.wait_all(ids)
+    assert most_at_once(heard, ids) <= 6
