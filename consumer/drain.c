@@ -21,8 +21,11 @@ static void stop_loop(struct worker *worker)
 
 static void on_left(void *data, const struct store_reply *reply)
 {
+	struct worker *worker = data;
+
 	(void)reply;
-	stop_loop(data);
+	worker->left = true;
+	drain_look(worker);
 }
 
 static void on_leave_late(uv_timer_t *timer) { stop_loop(timer->data); }
@@ -56,7 +59,13 @@ static void hand_back_held(struct worker *worker)
 			handback_held(worker->levels[i].held);
 }
 
-/* Once nothing runs and nothing is on its way, there is nothing left but to leave. */
+static bool quiet(struct worker *worker)
+{
+	return worker->items == 0 && fleet_busy(worker->fleet) == 0 && publisher_pending(worker->publisher) == 0;
+}
+
+/* Once nothing runs and nothing is on its way, there is nothing left but to leave; and then to wait for what the
+ * caretaker had asked before and goes on with. */
 void drain_look(struct worker *worker)
 {
 	hand_back_held(worker);
@@ -64,9 +73,9 @@ void drain_look(struct worker *worker)
 		worker->idle_since = 0;
 		return;
 	}
-	if (idle_too_long(worker))
+	if (idle_too_long(worker) || (worker->left && quiet(worker) && store_pending(worker->store) == 0))
 		stop_loop(worker);
-	else if (worker->items == 0 && fleet_busy(worker->fleet) == 0 && publisher_pending(worker->publisher) == 0)
+	else if (quiet(worker))
 		leave(worker);
 }
 

@@ -178,6 +178,7 @@ struct worker {
 	int64_t other_beat;      /* when another with the name was heard first, by Redis' clock; 0: none */
 	bool draining, finished;
 	bool said_goodbye;  /* draining has come to its end, and the record is being struck off */
+	bool left;          /* it is */
 	int64_t idle_since; /* draining, with nothing running */
 	int exit_code;
 	int64_t store_down_since, publisher_down_since;
