@@ -55,7 +55,8 @@ class Mixed(Row):
         return statistics.quantiles(waits, n=100, method="inclusive")[98]
 
     def backlog(self):
-        """All at once, in an order by chance; of the slots' time until the last one starts, the share that no job had (claimed to settled)."""
+        """All at once, in an order by chance; of the slots' time until the last one begins, the share that no job slept in. (A job began
+        its length before its end at the latest; `started_at` is when it was claimed, which may be ahead of a slot.)"""
         slots = WORKERS * SLOTS
         longs = slots * 2
         jobs = [("s", SHORT_MS)] * (1000 * SECONDS // 4) + [("l", LONG_MS)] * longs
@@ -65,9 +66,9 @@ class Mixed(Row):
         self.fleet.publish_all({"task": "sleep", "id": id, "args": {"ms": ms}} for id, (_, ms) in zip(ids, jobs))
         within(lambda: all(self.fleet.state(id) == "succeeded" for id in ids[-10:]) and not self.fleet.redis.zcard(self.fleet.key("leases")),
                120, "the mixed backlog", 0.05)
-        times = self.times(ids)
-        first, last = min(t[1] for t in times), max(t[1] for t in times)
-        busy = sum(min(end, last) - start for _, start, end in times)
+        times = [(end - ms, end) for (_, _, end), (_, ms) in zip(self.times(ids), jobs)]
+        first, last = min(begin for begin, _ in times), max(begin for begin, _ in times)
+        busy = sum(min(end, last) - begin for begin, end in times)
         return 100 * (1 - busy / (slots * (last - first)))
 
     def round(self):
