@@ -163,6 +163,18 @@ void store_calls_drop(struct store *store)
 		drop(store->sent);
 }
 
+bool store_call_withdraw(struct store *store, const void *data)
+{
+	struct store_call *call;
+
+	DL_FOREACH(store->unsent, call)
+	if (call->data == data) {
+		drop(call);
+		return true;
+	}
+	return false;
+}
+
 static struct store_call *make(struct store *store, const char *id, const char *run, const struct store_arg *args,
 			       size_t count)
 {

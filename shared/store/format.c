@@ -125,6 +125,8 @@ struct store_reply *store_sync(struct store *store, int64_t timeout_ms, struct e
 		return reply;
 	}
 	waiter->abandoned = true;
+	if (store_call_withdraw(store, waiter))
+		free(waiter);
 	err_set(err, store->refused ? ERR_REFUSED : ERR_SERVICE, "Redis at %s does not answer: %s", store->shown,
 		store->why.text[0] ? store->why.text : "no reply in time");
 	return NULL;

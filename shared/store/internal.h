@@ -119,6 +119,8 @@ void store_calls_unsend(struct store *store);
 /* Answers with an error what rests on what Redis may have forgotten. */
 void store_calls_fail(struct store *store);
 void store_calls_drop(struct store *store);
+/* Drops the call with these data of its callback, if it has not been sent. */
+bool store_call_withdraw(struct store *store, const void *data);
 /* Takes the answer to a call that was sent: it is told, or the call is held to go again. */
 void store_call_answered(struct store_call *call, const struct store_reply *reply);
 

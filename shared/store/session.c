@@ -87,7 +87,7 @@ static void ready(struct store *store)
 	store->up_since = clock_mono_ms();
 	store->alive_at = 0;
 	tell(store, true);
-	store_calls_send(store);
+	store_calls_soon(store); /* not now: a write that fails would free the connection whose answer this is */
 }
 
 static bool setup_failed(struct store *store, const redisReply *reply)

@@ -4,7 +4,11 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import re
+import socket
+import struct
 import subprocess
+import threading
 import time
 
 import msgpack
@@ -544,6 +548,36 @@ def test_services_that_cannot_be_reached(fleet, table):
                 # the id that it would have been, for another try
                 assert args[0] != "submit" or "mine" in done.stderr, done.stderr
     assert fleet.command("submit", "noop", "--id", "mine", check=0).stdout == "mine\n"
+
+
+def hangs_up(listening):
+    """A Redis that answers all that a session begins with in one piece, resets the connection behind it, and does so again."""
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            return
+        connection.settimeout(0.3)
+        asked = b""
+        with contextlib.suppress(OSError):
+            while more := connection.recv(1 << 16):
+                asked += more
+        answers = b""
+        for command in re.findall(rb"\*\d+\r\n\$\d+\r\n([A-Z]+)\r\n", asked):
+            answers += {b"CONFIG": b"*0\r\n", b"GET": b"$-1\r\n", b"SCRIPT": b"$40\r\n" + 40 * b"a" + b"\r\n"}.get(command, b"+OK\r\n")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with contextlib.suppress(OSError):
+            connection.sendall(answers)
+        connection.close()
+
+
+def test_a_redis_that_hangs_up_as_soon_as_it_is_there(fleet):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=hangs_up, args=(listening,), daemon=True).start()
+        url = "redis://127.0.0.1:%d/0" % listening.getsockname()[1]
+        done = run_tool(fleet, "flotilla", ["ls", "--redis", url])
+        listening.shutdown(socket.SHUT_RDWR)
+    assert done.returncode == 3, (done.returncode, done.stderr)
 
 
 def test_wrong_passwords(fleet):
