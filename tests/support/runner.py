@@ -278,12 +278,14 @@ class Run:
     # --- leaving nothing behind
 
     def strays(self):
+        """Who has the run's TMPDIR in its environment, or works below it: a Redis writes its title over its environment."""
         mark = b"TMPDIR=" + self.dir.encode()
-        for path in glob.glob("/proc/[0-9]*/environ"):
+        for process in glob.glob("/proc/[0-9]*"):
             try:
-                with open(path, "rb") as file:
-                    if mark in file.read().split(b"\0"):
-                        yield int(path.split("/")[2])
+                with open(process + "/environ", "rb") as file:
+                    ours = mark in file.read().split(b"\0")
+                if ours or os.readlink(process + "/cwd").startswith(self.dir + "/"):
+                    yield int(process.split("/")[2])
             except OSError:
                 pass  # it has ended, or is somebody else's
 
