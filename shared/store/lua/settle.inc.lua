@@ -1,7 +1,8 @@
--- Why an attempt does not settle (any more), or the answer it had. Needs common and ended; token.
+-- Why an attempt does not settle (any more), or the answer it had; nil where it does. Needs common and ended; token.
 local function not_settled(state, in_run, by, epoch, dedup)
   if not state then return {'gone'} end
   if (in_run or '') ~= run then return {'run', in_run or ''} end
+  if by == token and state == 'running' then return nil end
   if by == token and redis.call('HEXISTS', job, 'ended_at') == 1 then return told(state, epoch, dedup) end
   return {'stale', state}
 end

@@ -10,7 +10,8 @@ local id, run, events, token, outcome, reason, cause, exit_code, value, tail, re
 --#once local alone = redis.call('EXISTS', unpack(waits)) == 0
 local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'failures', 'cancel_at', 'keep', 'dedup', 'epoch', 'due_at')
 if v[1] == 'scheduled' and v[3] == token and (v[2] or '') == run then return {'retry', v[10]} end
-if v[1] ~= 'running' or v[3] ~= token or (v[2] or '') ~= run then return not_settled(v[1], v[2], v[3], v[9], v[8]) end
+local answer = not_settled(v[1], v[2], v[3], v[9], v[8])
+if answer then return answer end
 strike(leases)
 local function told_last(fields)
   if dir ~= '' then fields[#fields + 1] = 'dir' fields[#fields + 1] = dir end

@@ -8,7 +8,8 @@ local id, run, events, token, value = unpack(ARGV)
 --#every waits = dependents, asked
 --#once local alone = redis.call('EXISTS', unpack(waits)) == 0
 local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'keep', 'dedup', 'epoch')
-if v[1] ~= 'running' or v[3] ~= token or (v[2] or '') ~= run then return not_settled(v[1], v[2], v[3], v[7], v[6]) end
+local answer = not_settled(v[1], v[2], v[3], v[7], v[6])
+if answer then return answer end
 strike(leases)
 local left = {}
 if value ~= '' then
