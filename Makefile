@@ -98,7 +98,7 @@ missing_tool = $(if $(shell command -v $(1) 2>/dev/null),,$(1) (Debian package $
 missing_header = $(if $(shell printf '\043include <$(1)>\n' | $(CC) -E - >/dev/null 2>&1 || echo no),$(1) (Debian package $(2)))
 
 goals := $(or $(MAKECMDGOALS),all)
-without_libraries := deps demo test outage fault bench bench-peers pressure model coverage lint layers format clean help uninstall fuzz ci
+without_libraries := deps demo test outage upgrade fault bench bench-peers pressure model coverage lint layers format clean help uninstall fuzz ci
 ifneq ($(filter-out $(without_libraries),$(goals)),)
 missing := $(strip $(call missing_tool,$(CC),$(if $(is_clang),clang,gcc)) $(call missing_tool,$(PKG_CONFIG),pkg-config))
 ifeq ($(missing),)
@@ -171,6 +171,7 @@ help:
 	'make demo       a pipeline on real data, on a private RabbitMQ and Redis; installs and builds what it needs' \
 	'make test       unit, integration and client tests, with sanitizers; installs and builds what it needs' \
 	'make outage     servers that die, networks that are cut, workers that are stopped or killed: some minutes' \
+	'make upgrade    an older version beside this one: workers replaced, commands mixed (docs/operations.md)' \
 	'make unit | integration | clients    one kind of test, on this build' \
 	'make model      the protocol, checked by spin; installs what it needs (docs/model.md)' \
 	'make lint       format, static analysis, layers, sizes, scripts; gcc and clang' \
@@ -210,6 +211,14 @@ outage:
 
 run-outage: test-programs
 	@tests/run $(BUILD) outage
+
+.PHONY: upgrade run-upgrade
+upgrade:
+	@scripts/deps build run test
+	@$(parallel) SANITIZER='$(TEST_SANITIZER)' run-upgrade
+
+run-upgrade: all
+	@tests/upgrade/run $(BUILD)
 
 unit: $(unit_tests) $(test_programs) $(test_plugins) $(filter %/flotilla-runner,$(programs))
 	@tests/run $(BUILD) unit

@@ -31,11 +31,11 @@ def until(condition, seconds=20, what="the condition"):
 
 
 class Worker:
-    def __init__(self, fleet, options, env=None, wrapper=()):
+    def __init__(self, fleet, options, env=None, wrapper=(), build=BUILD):
         self.log_path = os.path.join(fleet.dir, "worker-%d.log" % len(fleet.workers))
         self.name = "w%d-%s" % (len(fleet.workers), uuid.uuid4().hex[:6])
         self.log_file = open(self.log_path, "wb")
-        command = [*wrapper, os.path.join(BUILD, "bin", "flotillad"), "--prefix", fleet.prefix, "--redis", fleet.redis_url, "--name", self.name,
+        command = [*wrapper, os.path.join(build, "bin", "flotillad"), "--prefix", fleet.prefix, "--redis", fleet.redis_url, "--name", self.name,
                    "--work-dir", os.path.join(fleet.dir, "work")] + [str(o) for o in options]
         self.process = subprocess.Popen(command, stderr=self.log_file, stdout=self.log_file,
                                         env={**os.environ, "FLOTILLA_AMQP_URL": fleet.amqp_url, **(env or {})},
@@ -87,13 +87,13 @@ class Fleet:
 
     # --- workers and commands
 
-    def worker(self, *options, env=None, wrapper=(), ready=True):
-        worker = Worker(self, options, env, wrapper)
+    def worker(self, *options, env=None, wrapper=(), ready=True, build=BUILD):
+        worker = Worker(self, options, env, wrapper, build)
         self.workers.append(worker)
         return worker.ready() if ready else worker
 
-    def command(self, *args, check=None, stdin=None, timeout=60, env=None):
-        done = subprocess.run([os.path.join(BUILD, "bin", "flotilla"), args[0], "--prefix", self.prefix, "--redis", self.redis_url, *map(str, args[1:])],
+    def command(self, *args, check=None, stdin=None, timeout=60, env=None, build=BUILD):
+        done = subprocess.run([os.path.join(build, "bin", "flotilla"), args[0], "--prefix", self.prefix, "--redis", self.redis_url, *map(str, args[1:])],
                               capture_output=True, text=True, timeout=timeout, input=stdin, cwd=self.dir,
                               env={**os.environ, "FLOTILLA_AMQP_URL": self.amqp_url, **(env or {})})
         if check is not None:

@@ -4,6 +4,7 @@
     thread    plain programs of tests/thread: exit code 0 is one test passed
     python    of integration only what is written in Python
     outage    servers that die, networks that are cut, workers that are stopped or killed (tests/fault)
+    upgrade   two versions side by side (FLOTILLA_OLD_BUILD: the older one's build, by scripts/old-build)
     pressure  more than anybody should ask for at once: PRESSURE_* say how much; what was measured is shown
 
 One line for each file of tests, when it has ended; the whole output of those that fail. The last line is `N passed, N failed`; the
@@ -94,6 +95,7 @@ KINDS = {
     "thread": Kind([("tests/thread/test_*.c", Program)], servers=True),
     "python": Kind([INTEGRATION_PYTHON], servers=True),
     "outage": Kind([("tests/fault/test_*.py", Pytest)], servers=True, alone=True),
+    "upgrade": Kind([("tests/upgrade/test_*.py", Pytest)], servers=True),
     "pressure": Kind([("tests/pressure/test_*.py", Measuring)], servers=True, alone=True, limit_s=7200, told=r"^.* [0-9.]+ (?:s|MiB).*$"),
 }
 
