@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "exec/runner_frames.h"
 
-#define CHUNK (64 * 1024)
+#define CHUNK (16 * 1024)
 
 /* One socket is the child's stdin and stdout (a write to one whose reader has gone raises no signal with MSG_NOSIGNAL);
  * a pipe its stderr. Outlives the child until the loop has closed both handles. */
@@ -21,7 +21,8 @@ struct link {
 	struct executor *executor;
 	uv_poll_t wire, words;
 	int wire_fd, words_fd;
-	int open; /* handles */
+	int open;   /* handles */
+	int events; /* what the wire is polled for */
 	struct frames frames;
 	struct buf out;
 };
@@ -55,6 +56,12 @@ void runner_unlink(struct runner *runner)
 	uv_close((uv_handle_t *)&link->words, on_link_closed);
 }
 
+static void stop_wire(struct link *link)
+{
+	uv_poll_stop(&link->wire);
+	link->events = 0;
+}
+
 void runner_condemn(struct runner *runner, const char *complaint)
 {
 	if (runner->complaint)
@@ -62,7 +69,7 @@ void runner_condemn(struct runner *runner, const char *complaint)
 	runner->complaint = xstrdup(complaint);
 	child_signal(&runner->child, SIGKILL);
 	if (runner->link)
-		uv_poll_stop(&runner->link->wire);
+		stop_wire(runner->link);
 }
 
 static void take_frames(struct runner *runner)
@@ -89,7 +96,7 @@ static void take_frames(struct runner *runner)
 	}
 }
 
-/* At most `limit` bytes; false when there is nothing more now, or ever. */
+/* Up to CHUNK bytes; false when there is nothing more now, or ever. */
 static bool read_some(int fd, char *chunk, size_t *len)
 {
 	ssize_t got;
@@ -102,24 +109,27 @@ static bool read_some(int fd, char *chunk, size_t *len)
 }
 
 /* A few rounds, so that a child that never stops writing does not keep the loop. */
-#define ROUNDS 16
+#define ROUNDS 64
 
 void runner_drain(struct runner *runner)
 {
-	CLEANUP(freep) char *chunk = xmalloc(CHUNK);
+	char chunk[CHUNK];
 	size_t len;
 
 	for (int i = 0; i < ROUNDS && runner->link && read_some(runner->link->words_fd, chunk, &len); i++)
 		runner_output(runner, chunk, len);
 }
 
-static void read_wire(struct runner *runner)
+/* A chunk that is not full was all there is: what comes later is told by the loop. Only the end has to be read. */
+static void read_wire(struct runner *runner, bool to_the_end)
 {
-	CLEANUP(freep) char *chunk = xmalloc(CHUNK);
+	char chunk[CHUNK];
 	struct link *link = runner->link;
-	size_t len;
+	size_t len = CHUNK;
 
-	for (int i = 0; i < 2 * ROUNDS && runner->link == link && link && !runner->complaint; i++) {
+	for (int i = 0;
+	     (to_the_end || len == CHUNK) && i < 2 * ROUNDS && runner->link == link && link && !runner->complaint;
+	     i++) {
 		if (!read_some(link->wire_fd, chunk, &len)) {
 			runner->unread |= errno == ECONNRESET;
 			return;
@@ -132,7 +142,7 @@ static void read_wire(struct runner *runner)
 void runner_read(struct runner *runner)
 {
 	runner_drain(runner);
-	read_wire(runner);
+	read_wire(runner, true);
 }
 
 static void on_words(uv_poll_t *handle, int status, int events)
@@ -180,7 +190,7 @@ static void on_wire(uv_poll_t *handle, int status, int events)
 	if (events & UV_WRITABLE)
 		write_wire(link);
 	if (events & UV_READABLE || gone)
-		runner_read(runner);
+		read_wire(runner, gone); /* what it wrote beside is read with its results */
 	if (runner->link != link || runner->complaint)
 		return;
 	if (!gone) {
@@ -190,7 +200,7 @@ static void on_wire(uv_poll_t *handle, int status, int events)
 	/* Most likely it is just ending, and that will be told with its status; if not, see runner.c's tick. One that
 	 * has no job can get none any more: it may as well be helped. */
 	runner->hung_up_at = clock_mono_ms();
-	uv_poll_stop(&link->wire);
+	stop_wire(link);
 	if (!runner->current)
 		child_signal(&runner->child, SIGKILL);
 }
@@ -198,7 +208,9 @@ static void on_wire(uv_poll_t *handle, int status, int events)
 static void update_wire(struct link *link)
 {
 	int events = UV_READABLE | UV_DISCONNECT | (link->out.len > 0 ? UV_WRITABLE : 0);
-	uv_poll_start(&link->wire, events, on_wire);
+	if (events != link->events)
+		uv_poll_start(&link->wire, events, on_wire);
+	link->events = events;
 }
 
 void runner_send(struct runner *runner, struct buf *out)
