@@ -84,6 +84,8 @@ bool ahead_room(const struct worker *worker, size_t rank)
 	return !worker->yielding && before(worker, rank) < wanted(worker);
 }
 
+bool ahead_soon(const struct worker *worker) { return !worker->yielding && wanted(worker) > 1; }
+
 bool ahead_stuck(const struct worker *worker) { return worker->ahead.stuck >= (size_t)worker->options.slots; }
 
 /* --- who waits --- */

@@ -286,18 +286,22 @@ static bool simple(const struct item *item)
 	       executor_knows(worker->executor, job->task) == EXEC_KNOWN;
 }
 
-bool claim_start(struct item *item)
+/* Whether it can be admitted and claimed in one, if there is a place for it. */
+static bool startable(const struct item *item)
+{
+	struct worker *worker = item->worker;
+
+	return !worker->draining && store_up(worker->store) && !store_full(worker->store) && simple(item);
+}
+
+void claim_fresh(struct item *item)
 {
 	struct worker *worker = item->worker;
 	const struct job *job = &item->job;
 	struct fleet_admit_text text = {.labels_buf = BUF_INIT, .reply_buf = BUF_INIT};
 
-	if (worker->draining || !store_up(worker->store) || store_full(worker->store) || !simple(item) ||
-	    schedule_held(worker) > 0 ||
-	    (!item->instant && schedule_free_slots(worker) == 0 && !ahead_room(worker, item->level)))
-		return false;
+	item->fresh = false;
 	take_slot(item);
-	worker->starts++;
 	fleet_admit_args(job, &text);
 	const struct store_arg args[] = {
 		STORE_TEXT(job->task),
@@ -315,6 +319,24 @@ bool claim_start(struct item *item)
 	};
 	store_script(worker->store, "start", item->id, job->run, args, sizeof args / sizeof *args, on_start, item);
 	fleet_admit_release(&text);
+}
+
+bool claim_start(struct item *item)
+{
+	struct worker *worker = item->worker;
+
+	if (!startable(item))
+		return false;
+	if (schedule_held(worker) == 0 &&
+	    (item->instant || schedule_free_slots(worker) > 0 || ahead_room(worker, item->level))) {
+		worker->starts++;
+		claim_fresh(item);
+		return true;
+	}
+	if (!ahead_soon(worker))
+		return false;
+	item->fresh = true;
+	schedule_hold(item);
 	return true;
 }
 

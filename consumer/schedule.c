@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "worker.h"
 
+#define FRESH_MS 200 /* a job that has not begun by then is admitted, so that people see it */
+
 struct item *item_new(struct worker *worker, size_t level, uint64_t generation, uint64_t tag, const char *id)
 {
 	struct item *item = xcalloc(1, sizeof *item);
@@ -190,6 +192,26 @@ static bool may_claim(struct worker *worker, const struct item *item, struct fil
 	return filling->low && ahead_room(worker, rank);
 }
 
+static void admit_fresh(struct worker *worker, int64_t than)
+{
+	struct item *item, *next;
+
+	for (size_t i = 0; i < worker->level_count; i++)
+		DL_FOREACH_SAFE(worker->levels[i].held, item, next)
+		{
+			if (!item->fresh || item->since > than)
+				continue;
+			item->fresh = false;
+			schedule_unhold(item);
+			deliver_admit(item);
+		}
+}
+
+void schedule_tick(struct worker *worker)
+{
+	admit_fresh(worker, ahead_soon(worker) ? clock_mono_ms() - FRESH_MS : INT64_MAX);
+}
+
 /* One step: a slot is given to who waits for one, or a job is claimed. */
 static bool start_one(struct worker *worker, struct filling *filling)
 {
@@ -203,7 +225,10 @@ static bool start_one(struct worker *worker, struct filling *filling)
 		return false;
 	worker->starts++;
 	schedule_unhold(item);
-	claim_item(item);
+	if (item->fresh)
+		claim_fresh(item);
+	else
+		claim_item(item);
 	return true;
 }
 
@@ -214,6 +239,8 @@ void schedule_run(struct worker *worker)
 	worker->dirty = false;
 	if (worker->draining || !store_up(worker->store))
 		return;
+	if (store_full(worker->store)) /* what waits to be admitted must not keep a place from what is known */
+		admit_fresh(worker, INT64_MAX);
 	while (start_one(worker, &filling))
 		;
 	if (worker->yielding && schedule_free_slots(worker) > 0) {

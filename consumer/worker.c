@@ -88,6 +88,7 @@ static void on_tick(uv_timer_t *timer)
 	acks_flush(worker, true);
 	attempt_tick(worker);
 	ahead_tick(worker);
+	schedule_tick(worker);
 	presence_tick(worker);
 	check_services(worker);
 	worker->dirty = true;

@@ -77,6 +77,7 @@ struct item {
 	/* ahead.c */
 	bool ahead;              /* claimed, or being claimed, without a slot */
 	bool parked;             /* it only waits for one, in worker.ahead.ready */
+	bool fresh;              /* held, and not admitted: Redis does not know it yet */
 	bool aged;               /* it has been queued for so long that its level counts no more */
 	bool slot_only;          /* it is claimed for a slot that is free only */
 	size_t rank;             /* while `ahead`: its level, or that of what is most urgent */
@@ -248,6 +249,8 @@ void item_forget_news(struct item *item);
 void schedule_hold(struct item *item);
 void schedule_unhold(struct item *item);
 void schedule_run(struct worker *worker);
+/* Every 100 ms: what is held and not admitted, and has not begun soon, is admitted. */
+void schedule_tick(struct worker *worker);
 size_t schedule_held(const struct worker *worker);
 size_t schedule_free_slots(const struct worker *worker);
 
@@ -259,6 +262,8 @@ size_t ahead_count(const struct worker *worker);
 size_t ahead_rank(const struct item *item);
 /* Whether a slot that is free now is the item's, not one's that waits for it. */
 bool ahead_goes_first(const struct item *item);
+/* Whether jobs are so short that what is held now has begun before it is worth being admitted by itself. */
+bool ahead_soon(const struct worker *worker);
 /* Whether no slot is likely to come free soon. */
 bool ahead_stuck(const struct worker *worker);
 void ahead_learn(struct worker *worker, int64_t took_ms);
@@ -274,8 +279,10 @@ void ahead_tick(struct worker *worker);
 
 /* claim.c */
 void claim_item(struct item *item);
-/* admit and claim in one, for a job that can start at once; false where it has to be admitted first. */
+/* admit and claim in one, for a job that can start at once, or is held as `fresh` since it soon can; false where it has
+ * to be admitted first. claim_fresh: it has a place now. */
 bool claim_start(struct item *item);
+void claim_fresh(struct item *item);
 /* For the fleet: what becomes ready here can be begun here, while a slot is free and nothing else is held. */
 struct fleet_taker claim_taker(struct worker *worker);
 

@@ -128,6 +128,27 @@ def test_a_worker_is_stopped_with_jobs_claimed_ahead(fleet):
     each_ran_once(fleet, ids)
 
 
+def test_what_is_not_admitted_since_its_turn_is_near_is_admitted_when_that_does_not_come(fleet):
+    """Messages that wait for their turn behind short jobs are admitted and claimed in one; where a long job comes before them
+    people see them `queued` all the same, and a worker that leaves gives them back."""
+    worker = fleet.worker("--allow-exec", "--slots", 1)
+    short_ones_have_run(fleet, "warm")
+    ids = ["m%d" % n for n in range(60)]
+    behind_a_gate(fleet, ids[:20])
+    for id in ids[20:]:
+        fleet.publish(logged(fleet, id))
+    seen = int(fleet.redis.hget(fleet.key("worker", worker.name), "prefetch") or 0)
+    until(lambda: sum(bool(fleet.state(id)) for id in ids) >= min(len(ids), seen), 10, lambda: "seen in Redis\n" + fleet.logs())
+    second = fleet.worker("--allow-exec", "--slots", 2)
+    worker.process.send_signal(signal.SIGTERM)
+    fleet.wait_all(ids)
+    open_gate(fleet)
+    fleet.wait("gated")
+    assert worker.process.wait(30) == 0 and second.process.poll() is None
+    each_ran_once(fleet, ["gated"] + ids)
+    fleet.settled()
+
+
 def test_a_worker_is_killed_with_jobs_claimed_ahead(fleet):
     ids = ["j%d" % i for i in range(400)]
     first = fleet.worker("--slots", 2, "--lease", "2s")
