@@ -172,6 +172,8 @@ static void on_presence(void *data, const struct store_reply *reply)
 
 	if (worker->finished)
 		return;
+	if (!store_reply_error(reply))
+		worker->health.answered_at = clock_mono_ms();
 	if (strcmp(store_text_at(reply, 0), "other") == 0) {
 		on_other(worker, reply);
 		return;

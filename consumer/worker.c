@@ -92,6 +92,7 @@ static void on_tick(uv_timer_t *timer)
 	presence_tick(worker);
 	check_services(worker);
 	worker->dirty = true;
+	health_tick(worker);
 	if (worker->draining)
 		drain_look(worker);
 }
@@ -329,6 +330,7 @@ int worker_run(const struct worker_options *options)
 	snprintf(worker->lease_text, sizeof worker->lease_text, "%" PRId64, options->lease_ms);
 	snprintf(worker->version, sizeof worker->version, "%s", FLOTILLA_VERSION);
 	signal(SIGPIPE, SIG_IGN);
+	health_open(worker);
 	undertaker_start(&worker->undertaker); /* before there are threads */
 	uv_loop_init(&loop);
 	worker->loop = &loop;
@@ -346,6 +348,7 @@ int worker_run(const struct worker_options *options)
 	for (int i = 0; i < 100 && uv_loop_alive(&loop); i++)
 		uv_run(&loop, UV_RUN_NOWAIT);
 	uv_loop_close(&loop);
+	health_close(worker);
 	exit_code = worker->exit_code;
 	free(worker);
 	return exit_code;

@@ -12,6 +12,7 @@
  *   presence.c   the worker's record, and whether others are idle while jobs are held here
  *   caretaker.c  what dead processes left undone
  *   drain.c      SIGTERM
+ *   health.c     what the service manager hears: ready, well, stopping
  *   undertaker.c kills what jobs left running when the worker is killed
  */
 #ifndef FLOTILLA_CONSUMER_WORKER_H
@@ -26,6 +27,7 @@
 #include "exec/exec.h"
 #include "fleet/fleet.h"
 #include "job/job.h"
+#include "notify.h"
 #include "store/store.h"
 #include "undertaker.h"
 
@@ -145,6 +147,16 @@ struct ahead {
 	double longest_ms;           /* likewise, and forgotten slowly */
 };
 
+/* health.c; times are monotonic ms, 0: never. */
+struct health {
+	struct notify notify;
+	bool ready, stopping; /* that has been told */
+	int64_t answered_at;  /* Redis answered a sign of life */
+	int64_t served_at;    /* all was well */
+	int64_t fed_at, extended_at, status_at;
+	char status[200]; /* as it was told */
+};
+
 struct worker {
 	struct worker_options options;
 	struct job_limits limits;
@@ -185,6 +197,7 @@ struct worker {
 	int64_t store_down_since, publisher_down_since;
 	int64_t redis_ahead_ms; /* Redis' clock less the monotonic one of this machine; 0: not known yet */
 	struct caretaker *caretaker;
+	struct health health;
 };
 
 /* connect.c: ends in intake_adopt or intake_lost */
@@ -313,6 +326,11 @@ void caretaker_stop(struct worker *worker);
 void drain_begin(struct worker *worker, int signal);
 void drain_look(struct worker *worker);
 void drain_hand_back(struct item *item);
+
+/* health.c */
+void health_open(struct worker *worker); /* before there are threads */
+void health_tick(struct worker *worker); /* every 100 ms */
+void health_close(struct worker *worker);
 
 /* worker.c */
 int worker_run(const struct worker_options *options);
