@@ -220,7 +220,7 @@ bool executor_instant(const struct executor *executor, const char *task)
 static bool env_allowed(const struct handler *handler, const char *name)
 {
 	if (handler->any_env)
-		return true;
+		return strncmp(name, "FLOTILLA_", 9) != 0;
 	for (char **at = handler->env; at && *at; at++)
 		if (strcmp(*at, name) == 0)
 			return true;

@@ -6,8 +6,8 @@
  *	process.c     a process per job: exec, replay, commands; jobdir.c, output.c, environ.c help it
  *	spawn.c       starting a child process, and learning of its end
  *	runner.c      long-lived children that speak frames (frames.c, runner_child.c)
- *	handlers.c    the handlers file; placeholders.c its commands
- *	sweep.c       old job directories go
+ *	handlers.c    the handlers file, handler_keys.c what each handler says; command_line.c and placeholders.c its
+ *commands sweep.c       old job directories go
  *
  * An attempt is begun by its kind's `start`, ended by attempt_end, and freed there; nobody may touch it after.
  */
@@ -54,6 +54,7 @@ struct handler {
 	int processes;
 	bool services;
 	bool any_env; /* jobs may set any name */
+	bool options; /* values of placeholders may be options */
 	struct runners *runners;
 };
 
@@ -129,6 +130,10 @@ const struct handler *handlers_find(const struct handlers *handlers, const char 
 /* placeholders.c: checks at load that all of a text's placeholders are ones there are; fills them in for an attempt
  * (`dir` is its job directory). ERR_INPUT names the placeholder. */
 int placeholders_check(const char *text, struct err *err);
+/* Whether a text (that has been checked) begins with one, has any, has one of the job's args. */
+bool placeholder_leads(const char *text);
+bool placeholders_any(const char *text);
+bool placeholders_of_args(const char *text);
 int placeholders_fill(const char *text, const struct attempt *attempt, const char *dir, char **ret, struct err *err);
 
 /* environ.c: the worker's environment without FLOTILLA_*. */

@@ -54,6 +54,26 @@ int placeholders_check(const char *text, struct err *err)
 	return 0;
 }
 
+bool placeholder_leads(const char *text) { return text[0] == '{' && text[1] != '{'; }
+
+bool placeholders_any(const char *text)
+{
+	size_t len;
+	return next(text, NULL, &len) != NULL;
+}
+
+bool placeholders_of_args(const char *text)
+{
+	size_t len;
+
+	while ((text = next(text, NULL, &len))) {
+		if (find_name(text, len) == NAME_ARGS)
+			return true;
+		text += len + 1;
+	}
+	return false;
+}
+
 static const msgpack_object *step(const msgpack_object *from, const char *key, size_t len)
 {
 	if (from->type == MSGPACK_OBJECT_MAP) {

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "exec/command_line.h"
 #include "exec/jobdir.h"
 #include "runner/replay.h"
 
@@ -194,25 +195,6 @@ static bool start_replay(struct attempt *attempt)
 	return run(process, argv, attempt->executor->cwd);
 }
 
-static int fill_argv(const struct attempt *attempt, const char *dir, char ***ret, struct err *err)
-{
-	char *const *from = attempt->handler->argv;
-	size_t count = 0;
-	char **argv;
-	int r = 0;
-
-	while (from[count])
-		count++;
-	argv = xcalloc(count + 1, sizeof *argv);
-	for (size_t i = 0; i < count && r == 0; i++)
-		r = placeholders_fill(from[i], attempt, dir, &argv[i], err);
-	if (r < 0)
-		process_argv_free(argv);
-	else
-		*ret = argv;
-	return r;
-}
-
 static bool start_command(struct attempt *attempt)
 {
 	struct err err;
@@ -223,7 +205,7 @@ static bool start_command(struct attempt *attempt)
 
 	if (r < 0)
 		return refuse(process, JOB_REASON_ERROR, &err);
-	if (fill_argv(attempt, process->dir.path, &argv, &err) < 0)
+	if (command_line_fill(attempt, process->dir.path, &argv, &err) < 0)
 		return refuse(process, JOB_REASON_BAD_ARGUMENT, &err);
 	running = run(process, argv, attempt->handler->base);
 	process_argv_free(argv);

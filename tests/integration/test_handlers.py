@@ -11,7 +11,8 @@ from fleet import ROOT, until
 
 HANDLERS = """
 handlers:
-  show: {{ command: ["./show", "{{args.text}}", "-{{args.text}}", "{{args}}", "{{id}}/{{task}}/{{attempt}}"] }}
+  show: {{ command: ["./show", "{{args.text}}", "-t{{args.text}}", "{{args}}", "{{id}}/{{task}}/{{attempt}}"] }}
+  operand: {{ command: ["./show", "--", "{{args.text}}"] }}
   env: {{ command: ["sh", "-c", "env > env; echo \\"$COLOUR\\""], env: [COLOUR] }}
   told: {{ command: ["sh", "-c", "env > env"], services: true }}
   files: {{ command: ["sh", "-c", "cp job.json result; echo out; echo err >&2"] }}
@@ -88,22 +89,34 @@ def alive(pid):
         return False
 
 
-HOSTILE = ["plain", "", "--help", "; rm -rf / #", "$(id) `id` ${HOME}", "{id} {{x}}", "a\nb\t'\"\\", "*", "é\U0001f6a2"]
+HOSTILE = ["plain", "", "--help", "-", "-rf /", "; rm -rf / #", "$(id) `id` ${HOME}", "{id} {{x}} {args.text}", "a\nb\t'\"\\", "\n-x", " -x",
+           "*", "?[a-z]", "~root", "%s%n", "&& true", "| tee x", "> /tmp/x", "é\U0001f6a2\u202e\ufeff", "\x01\x7f\x1b[2J", "x" * 100000]
 
 
 def test_placeholders_stay_one_argument(fleet, worker):
+    """And none becomes an option, unless the operator said that it may stand there."""
     for number, text in enumerate(HOSTILE):
-        fleet.publish({"task": "show", "id": "h%d" % number, "args": {"text": text}}, encoding=["json", "msgpack"][number % 2])
-    fleet.publish({"task": "show", "id": "n", "args": {"text": [1, {"a": None}]}})
-    fleet.wait_all(["h%d" % i for i in range(len(HOSTILE))] + ["n"])
+        for task in ("show", "operand"):
+            fleet.publish({"task": task, "id": "%s%d" % (task, number), "args": {"text": text}}, encoding=["json", "msgpack"][number % 2])
+    fleet.publish({"task": "show", "id": "list", "args": {"text": [1, {"a": None}]}})
+    fleet.publish({"task": "show", "id": "number", "args": {"text": -5}, "retries": 3})
+    fleet.publish({"task": "show", "id": "nul", "args": {"text": "a\0b"}, "retries": 3})
+    fleet.publish({"task": "show", "id": "long", "args": {"text": "x" * 131072}, "retries": 3})
+    fleet.wait_all(["%s%d" % (task, i) for i in range(len(HOSTILE)) for task in ("show", "operand")] + ["list", "number", "nul", "long"])
     for number, text in enumerate(HOSTILE):
-        id = "h%d" % number
-        assert fleet.state(id) == "succeeded", fleet.job(id)
-        said = output(fleet, id)
-        assert said.startswith("[%s][-%s][" % (text, text)) and said.endswith("[%s/show/1]" % id), said
-        whole = said[len("[%s][-%s][" % (text, text)):-len("][%s/show/1]" % id)]
-        assert json.loads(whole) == {"text": text}
-    assert output(fleet, "n").startswith('[[1,{"a":null}]]')
+        id = "show%d" % number
+        if text.startswith("-"):
+            job = fleet.job(id)
+            assert (job["state"], job["reason"]) == ("failed", "bad argument") and "{args.text}" in job["error"], job
+        elif len(text) < 1000:
+            said = output(fleet, id)
+            assert said.startswith("[%s][-t%s][" % (text, text)) and said.endswith("[%s/show/1]" % id), said
+            assert json.loads(said[len("[%s][-t%s][" % (text, text)):-len("][%s/show/1]" % id)]) == {"text": text}
+        assert read(fleet, "operand%d" % number, "stdout") == "[--][%s]" % text
+    assert output(fleet, "list").startswith('[[1,{"a":null}]]')
+    for id, words in (("number", "begins with -"), ("nul", "NUL"), ("long", "128 KiB")):
+        job = fleet.job(id)
+        assert (job["state"], job["reason"], job["attempt"]) == ("failed", "bad argument", "1") and words in job["error"], job
 
 
 def test_environment(fleet, worker):

@@ -9,6 +9,10 @@ static const char handlers[] =
 	"\"{dir}\", \"{pool}.{priority}\"] }\n"
 	"  run: { command: [\"printf\", \"%s\", \"{run}\"] }\n"
 	"  script: { command: [sh, show.sh, here] }\n"
+	"  operand: { command: [printf, \"[%s]\", --, \"{args.a}\", \"{args.b}\"] }\n"
+	"  behind: { command: [printf, --, \"[%s]\", \"{args.a}\"] }\n"
+	"  free: { command: [printf, \"[%s]\", \"-{args.a}\", \"{args.a}\"], options: allowed }\n"
+	"  shell: { command: [sh, -c, \"printf '[%s]' \\\"$@\\\" {attempt}\", sh, \"{args.a}\"] }\n"
 	"  slow: { command: [sleep, \"600\"], timeout: 200ms }\n"
 	"  env: { command: [env], env: [COLOUR], services: true }\n";
 
@@ -67,6 +71,39 @@ Test(exec_command, hostile_values_stay_one_argument)
 		      "\"list\":[0,\"\"]}}",
 		      "[; rm -rf / $(id) `id` {id} \n'\"][xiy][{}][]");
 	expect_bad(lab, "{\"task\":\"show\",\"args\":{\"a\":{\"b\":\"x\\u0000y\"},\"list\":[0,1]}}", "NUL");
+	lab_close(lab);
+}
+
+Test(exec_command, no_value_becomes_an_option)
+{
+	struct lab *lab = open_lab();
+
+	expect_bad(lab, "{\"task\":\"show\",\"args\":{\"a\":{\"b\":\"-rf\"},\"list\":[0,1]}}", "{args.a.b}");
+	expect_bad(lab, "{\"task\":\"show\",\"args\":{\"a\":{\"b\":\"x\"},\"list\":[0,-5]}}", "{args.list.1}");
+	expect_bad(lab, "{\"task\":\"all\",\"args\":-5}", "begins with -");
+	expect_output(lab, "{\"task\":\"operand\",\"args\":{\"a\":\"--help\",\"b\":-5}}", "[--][--help][-5]");
+	/* the -- is the first program's: what stands between may be another */
+	expect_bad(lab, "{\"task\":\"behind\",\"args\":{\"a\":\"--help\"}}", "{args.a}");
+	expect_output(lab, "{\"task\":\"free\",\"args\":{\"a\":\"-x\"}}", "[--x][-x]");
+	expect_output(lab, "{\"task\":\"shell\",\"args\":{\"a\":\"; $(id) \\\"'\\n*\"}}", "[; $(id) \"'\n*][1]");
+	expect_bad(lab, "{\"task\":\"shell\",\"args\":{\"a\":\"-x\"}}", "{args.a}");
+	lab_close(lab);
+}
+
+Test(exec_command, a_value_too_long_for_any_program)
+{
+	struct lab *lab = open_lab();
+	struct buf spec = BUF_INIT;
+
+	buf_adds(&spec, "{\"task\":\"all\",\"args\":\"");
+	for (int i = 0; i < 128 * 1024 - 1; i++)
+		buf_adds(&spec, "x");
+	buf_adds(&spec, "\"}");
+	trial_free(lab_run(lab, spec.data));
+	spec.len -= 2;
+	buf_adds(&spec, "x\"}");
+	expect_bad(lab, spec.data, "longer than 128 KiB");
+	buf_release(&spec);
 	lab_close(lab);
 }
 
@@ -135,6 +172,23 @@ Test(exec_command, errors_of_the_file)
 		{"handlers:\n  a: { command: [x], env: [FLOTILLA_ID] }\n", ":2:"},
 		{"handlers:\n  a: { command: [x], env: [\"A=B\"] }\n", ":2:"},
 		{"handlers:\n  a: { command: [x], comand: 1 }\n", ":2:"},
+		{"handlers:\n  a: { command: [x], env: [A, LD_PRELOAD] }\n", ":2: env: with LD_PRELOAD"},
+		{"handlers:\n  a: { command: [x], env: [PATH] }\n", ":2: env: with PATH"},
+		{"handlers:\n  a: { command: [x], options: yes }\n", ":2: options"},
+		{"handlers:\n  a: { runner: [x], options: allowed }\n", ":2:"},
+		{"handlers:\n  a: { command: [\"./{args.x}\"] }\n", ":2: the program"},
+		{"handlers:\n  a: { command: [\"{id}\"], options: allowed }\n", ":2: the program"},
+		{"handlers:\n  a: { command: [x, \"--{args.x}\"] }\n", ":2: --{args.x}"},
+		{"handlers:\n  a: { command: [x, \"-{args.x}\"] }\n", ":2: -{args.x}"},
+		{"handlers:\n  a:\n    command:\n    - sh\n    - -c\n    - ls {args.x}\n", ":6: a script"},
+		{"handlers:\n  a: { command: [/bin/bash, -o, pipefail, -ec, \"{args}\"], options: allowed }\n",
+		 "a script"},
+		{"handlers:\n  a: { command: [sh, -c, -e, \"x {args.x}\"] }\n", "a script"},
+		{"handlers:\n  a: { command: [nice, env, A=b, sh, \"-cls {args.x}\"] }\n", "a script"},
+		{"handlers:\n  a: { command: [env, -S, \"ls {args.x}\"] }\n", "a script"},
+		{"handlers:\n  a: { command: [python3.11, -c, \"print({args.x})\"] }\n", "a script"},
+		{"handlers:\n  a: { command: [perl, -ne, \"{args.x}\"] }\n", "a script"},
+		{"handlers:\n  a: { command: [node, \"--eval={args.x}\"] }\n", "a script"},
 		{"handlers:\n  a: 7\n", ":2:"},
 		{"handlers:\n  noop: { command: [x] }\n", ":2: noop is built in"},
 		{"handlers:\n  a: { plugin: ./missing.so }\n", ":2:"},
@@ -154,6 +208,19 @@ Test(exec_command, errors_of_the_file)
 		uv_loop_close(&lab.loop);
 		nftw(lab.dir, lab_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	}
+}
+
+/* What looks like a script and is none. */
+Test(exec_command, options_of_scripts_in_files_are_their_own)
+{
+	static const char *const texts[] = {
+		"handlers:\n  a: { command: [python3, resize.py, -crop, \"{args.x}\"] }\n",
+		"handlers:\n  a: { command: [sh, -c, \"ls \\\"$1\\\" {id} {dir}\", sh, \"{args.x}\"] }\n",
+		"handlers:\n  a: { command: [cc, -c, \"{args.x}\"] }\n",
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		lab_close(lab_open(texts[i]));
 }
 
 Test(exec_command, a_file_that_is_missing)

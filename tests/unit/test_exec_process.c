@@ -319,7 +319,7 @@ Test(exec_process, environment)
 	setenv("FLOTILLA_SECRET", "s", 1);
 	setenv("OWN", "worker", 1);
 	lab = lab_open(NULL);
-	trial = run_script(lab, "env; pwd", ",\"env\":{\"OWN\":\"job\",\"FLOTILLA_ID\":\"no\"},\"run\":\"nightly-1\"");
+	trial = run_script(lab, "env; pwd", ",\"env\":{\"OWN\":\"job\"},\"run\":\"nightly-1\"");
 	cr_assert(trial->succeeded, "%s", trial->error);
 	cr_assert(strstr(trial->output, "OWN=job\n"));
 	cr_assert(!strstr(trial->output, "worker"));
@@ -330,6 +330,10 @@ Test(exec_process, environment)
 	cr_assert(strstr(trial->output, "FLOTILLA_ATTEMPT=1\n"));
 	cr_assert(strstr(trial->output, "FLOTILLA_RUN=nightly-1\n"));
 	cr_assert(strstr(trial->output, "/work/default-1\n"));
+	trial_free(trial);
+	trial = run_script(lab, "env", ",\"env\":{\"FLOTILLA_REDIS_URL\":\"redis://elsewhere\"}");
+	expect_reason(trial, JOB_REASON_BAD_ARGUMENT);
+	cr_assert(strstr(trial->error, "FLOTILLA_REDIS_URL"), "%s", trial->error);
 	finish(lab, trial);
 }
 
