@@ -47,7 +47,7 @@ library_sources := $(wildcard shared/base/*.c) $(wildcard shared/job/*.c) $(wild
 lua_sources := $(wildcard shared/store/lua/*.lua)
 public_headers := $(wildcard shared/include/flotilla/*.h)
 worker_sources := $(wildcard consumer/*.c) $(wildcard consumer/exec/*.c)
-command_sources := $(wildcard producer/*.c) $(wildcard producer/doctor/*.c) $(wildcard producer/workflow/*.c)
+command_sources := $(wildcard producer/*.c) $(wildcard producer/access/*.c) $(wildcard producer/doctor/*.c) $(wildcard producer/workflow/*.c)
 runner_sources := $(wildcard consumer/runner/*.c)
 
 support_sources := $(wildcard tests/support/*.c)
@@ -102,7 +102,7 @@ without_libraries := deps demo test outage upgrade fault bench bench-peers press
 ifneq ($(filter-out $(without_libraries),$(goals)),)
 missing := $(strip $(call missing_tool,$(CC),$(if $(is_clang),clang,gcc)) $(call missing_tool,$(PKG_CONFIG),pkg-config))
 ifeq ($(missing),)
-missing := $(strip $(foreach module,$(modules),$(call missing_module,$(module))) $(call missing_header,uthash.h,uthash-dev))
+missing := $(strip $(foreach module,$(modules),$(call missing_module,$(module))) $(call missing_header,uthash.h,uthash-dev) $(call missing_header,curl/curl.h,libcurl4-openssl-dev))
 endif
 ifneq ($(missing),)
 $(error missing: $(subst $(rparen)$(space),$(rparen)$(comma)$(space),$(missing)); run `make deps`, which installs what is missing)
@@ -354,7 +354,7 @@ define link_program
 endef
 
 $(BUILD)/bin/flotilla: $(command_objects) $(static_library)
-	$(call link_program,$(static_library) $(library_libs) -lm)
+	$(call link_program,$(static_library) $(library_libs) -ldl -lm)
 
 $(BUILD)/bin/flotillad: $(worker_objects) $(static_library)
 	$(call link_program,$(static_library) $(library_libs) -lm)

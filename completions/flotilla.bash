@@ -25,7 +25,7 @@ _flotilla() {
 		mapfile -t COMPREPLY < <(compgen -W "yaml" -- "$current")
 		return
 		;;
-	--config)
+	--config | --users)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
@@ -46,7 +46,7 @@ _flotilla() {
 	cancel) options="--run" ;;
 	retry) options="--run --failed" ;;
 	doctor) options="--repair --messages --json" ;;
-	broker) options="apply --pool" ;;
+	broker) options="apply users --pool --users --management --definitions --acl" ;;
 	graph) options="--dot --set" ;;
 	import) options="--to --replay --file-factor" ;;
 	*) options= ;;

@@ -29,6 +29,15 @@ int broker_url_check(const char *url, struct err *err);
 /* "amqp://user@host:port/vhost", for people; the caller frees. Never NULL. */
 char *broker_url_shown(const char *url);
 
+/* A URL's parts, decoded, owned by the struct. ERR_USAGE; released in any case. */
+struct broker_url {
+	char *user, *password, *host, *vhost;
+	int port;
+	bool tls;
+};
+int broker_url_parse(const char *url, struct broker_url *ret, struct err *err);
+void broker_url_release(struct broker_url *url);
+
 /* Connects and logs in, announcing consumer_cancel_notify, connection.blocked, basic.nack, publisher_confirms and
  * authentication_failure_close. Blocks. ERR_SERVICE: not reached (try again); ERR_REFUSED: wrong password, no such
  * vhost. */

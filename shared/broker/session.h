@@ -15,16 +15,6 @@
 #include "base/buf.h"
 #include "broker/broker.h"
 
-struct broker_url {
-	char *user, *password, *host, *vhost;
-	int port;
-	bool tls;
-};
-
-/* Splits and decodes a URL. ERR_USAGE. */
-int broker_url_parse(const char *url, struct broker_url *ret, struct err *err);
-void broker_url_release(struct broker_url *url);
-
 /* A message on its way in: method, header and body frames of one channel follow one another. What points into the
  * library's memory stays valid until the channel's buffers are released. */
 struct assembly {

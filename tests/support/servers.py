@@ -9,9 +9,9 @@ from fleet import ROOT, Fleet
 
 
 class Servers:
-    def __init__(self):
+    def __init__(self, *options):
         self.dir = tempfile.mkdtemp(prefix="flotilla-own.")
-        self.do("up")
+        self.do("up", *options)
         self.env = {}
         self.read_env()
 
