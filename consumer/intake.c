@@ -171,6 +171,20 @@ static void session_error(struct worker *worker, const char *what, const char *t
 	intake_lost(worker, &err);
 }
 
+/* A right that is missing will not come by trying again. */
+static void channel_closed(struct worker *worker, const char *text)
+{
+	struct err err;
+
+	if (!broker_no_right(text)) {
+		session_error(worker, "the broker closed the channel", text);
+		return;
+	}
+	err_set(&err, ERR_REFUSED, "%s; a worker's rights are those of the role worker (flotilla broker apply --users)",
+		text);
+	intake_lost(worker, &err);
+}
+
 static void on_event(struct worker *worker, const struct broker_event *event)
 {
 	switch (event->kind) {
@@ -180,7 +194,7 @@ static void on_event(struct worker *worker, const struct broker_event *event)
 		watch_tell(worker);
 		session_error(worker, "the broker ended a consumer; was its queue deleted?", event->consumer_tag);
 		break;
-	case BROKER_CHANNEL_CLOSED: session_error(worker, "the broker closed the channel", event->text); break;
+	case BROKER_CHANNEL_CLOSED: channel_closed(worker, event->text); break;
 	case BROKER_BLOCKED: log_warn("the broker blocks publishers: %s", event->text); break;
 	case BROKER_UNBLOCKED: log_info("the broker takes publishes again"); break;
 	case BROKER_NOTHING:

@@ -29,10 +29,8 @@ static struct store_reply *ask(struct session *session, const struct store_arg *
 	struct asked asked = {0};
 
 	store_command(session->store, on_answer, &asked, args, count);
-	if (session_run(session, is_done, &asked, SESSION_ANSWER_MS, err) < 0) {
-		err->code = ERR_SERVICE;
+	if (session_run(session, is_done, &asked, SESSION_ANSWER_MS, err) < 0)
 		return NULL;
-	}
 	if (store_reply_error(asked.reply)) {
 		err_set(err, ERR_REFUSED, "Redis refuses %.*s %.*s: %s", (int)args[0].len, args[0].at, (int)args[1].len,
 			args[1].at, store_reply_error(asked.reply));

@@ -55,6 +55,9 @@ int broker_confirm_select(struct broker *broker, uint16_t channel, struct err *e
 int broker_queue_depth(struct broker *broker, uint16_t channel, const char *queue, int64_t *ret_messages,
 		       int64_t *ret_consumers, struct err *err);
 
+/* Whether the broker's words are that the user has not the right to what was asked. */
+bool broker_no_right(const char *text);
+
 /* --- events, for a loop ------------------------------------------------------------------------------------------- */
 
 enum broker_event_kind {

@@ -21,6 +21,8 @@ void bytes_to_text(char *text, size_t size, amqp_bytes_t bytes)
 	text[len] = '\0';
 }
 
+bool broker_no_right(const char *text) { return strstr(text, "ACCESS_REFUSED") != NULL; }
+
 static int refused(uint16_t code)
 {
 	switch (code) {

@@ -200,13 +200,17 @@ static int on_confirm(struct publisher *p, const struct broker_event *event, str
 	return 0;
 }
 
-/* A message that the broker will not have (an exchange that does not exist, no right to write to it, too large) closes
- * the channel, and nothing says which one it was. So all are published again, one by one, until it is found. */
+/* A message that the broker will not have (an exchange that does not exist, too large) closes the channel, and nothing
+ * says which one it was. So all are published again, one by one, until it is found. Where the right to write is missing
+ * that is no message's fault. */
 static int on_channel_closed(struct publisher *p, const struct broker_event *event, struct err *err)
 {
 	struct publication_list list = {0};
 	int r;
 
+	if (broker_no_right(event->text))
+		return err_set(err, ERR_REFUSED, "%.200s; it takes another role (flotilla broker apply --users)",
+			       event->text);
 	if (event->channel == CHANNEL_PUBLISH) {
 		window_empty(&p->window, &list);
 		p->suspects = list.count;

@@ -60,7 +60,7 @@ static int settle_for_what_exists(int found, const char *what, const char *name,
 	return found;
 }
 
-static bool no_right(const struct err *err) { return strstr(err->text, "ACCESS_REFUSED") != NULL; }
+static bool no_right(const struct err *err) { return broker_no_right(err->text); }
 
 static int declare_queue(struct broker *broker, uint16_t channel, const char *name, amqp_table_t arguments,
 			 struct err *err)

@@ -65,6 +65,20 @@ static bool away(struct store *store, const char *error)
 	return any_begins(error, writes) || any_begins(error, all);
 }
 
+/* The user has not the right, or not in a script (7.0 words that otherwise). */
+static bool denied(const char *error)
+{
+	return begins(error, "NOPERM") || strstr(error, "ACL failure in script") ||
+	       strstr(error, "The user executing the script can't");
+}
+
+/* What is asked for a hint, or where the caller can do without. */
+static bool may_be_denied(const struct store_call *call)
+{
+	return !call->done || (!call->script && call->count > 0 &&
+			       (begins(call->args[0].at, "CONFIG") || begins(call->args[0].at, "INFO")));
+}
+
 static void reload(struct store_call *call)
 {
 	struct buf out = BUF_INIT;
@@ -107,6 +121,14 @@ void store_call_answered(struct store_call *call, const struct store_reply *repl
 
 	if (error && away(store, error)) {
 		store_link_lost(store, error);
+		return;
+	}
+	if (error && denied(error) && !may_be_denied(call)) {
+		store_denied(store, error);
+		return;
+	}
+	if (error && store->scriptless && strstr(error, "NOSCRIPT")) {
+		store_denied(store, "NOPERM this user may run scripts and not load them (SCRIPT LOAD)");
 		return;
 	}
 	if (!error || !passes(error)) {

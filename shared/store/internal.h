@@ -82,6 +82,7 @@ struct store {
 	uv_timer_t *timer;
 	uv_idle_t *soon; /* calls of one turn are sent together, at the beginning of the next */
 	bool connected, up, told_down, durable, full, closing, refused;
+	bool scriptless;   /* its user may not load scripts */
 	bool has_to_write; /* a write was refused: the next session is up when one is taken */
 	unsigned tries;
 	int64_t up_since, alive_at, next_try, connecting_since, ticked;
@@ -133,5 +134,7 @@ void store_encode(struct buf *ret, const struct store_arg *args, size_t count);
 
 /* session.c */
 void store_link_lost(struct store *store, const char *why);
+/* The user has not the right to what was asked: ends the session for good, and says what to do. */
+void store_denied(struct store *store, const char *why);
 
 #endif

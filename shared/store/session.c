@@ -47,7 +47,7 @@ void store_link_lost(struct store *store, const char *why)
 	if (store->closing)
 		return;
 	tell(store, false);
-	if (forgetful)
+	if (forgetful && !store->refused)
 		store_calls_fail(store);
 }
 
@@ -56,6 +56,16 @@ static void refuse(struct store *store, const char *why)
 	store->refused = true;
 	err_set(&store->why, ERR_REFUSED, "%s", why);
 	store_link_lost(store, why);
+}
+
+void store_denied(struct store *store, const char *why)
+{
+	char text[400];
+
+	snprintf(text, sizeof text,
+		 "%.200s; what is asked takes another role than that of its user %.64s (flotilla broker apply --users)",
+		 why, store->url.user ? store->url.user : "default");
+	refuse(store, text);
 }
 
 /* Whether a connection is of the present session. The link has let go of it already when its end is told. */
@@ -97,9 +107,11 @@ static bool setup_failed(struct store *store, const redisReply *reply)
 	if (reply->type != REDIS_REPLY_ERROR)
 		return false;
 	if (strncmp(reply->str, "WRONGPASS", 9) == 0 || strncmp(reply->str, "NOAUTH", 6) == 0 ||
-	    strncmp(reply->str, "NOPERM", 6) == 0 || strncmp(reply->str, "ERR AUTH", 8) == 0 ||
-	    strncmp(reply->str, "ERR Client sent AUTH", 20) == 0 || strstr(reply->str, "DB index"))
+	    strncmp(reply->str, "ERR AUTH", 8) == 0 || strncmp(reply->str, "ERR Client sent AUTH", 20) == 0 ||
+	    strstr(reply->str, "DB index"))
 		refuse(store, reply->str);
+	else if (strncmp(reply->str, "NOPERM", 6) == 0)
+		store_denied(store, reply->str);
 	else
 		store_link_lost(store, reply->str);
 	return true;
@@ -164,15 +176,19 @@ static void on_schema(redisAsyncContext *redis, void *raw, void *data)
 	step(store);
 }
 
+/* Who only looks has no right to scripts, and needs none: the answer to the first that is run says so all the same. */
 static void on_loaded(redisAsyncContext *redis, void *raw, void *data)
 {
+	static const char none[] = "0000000000000000000000000000000000000000";
 	struct store *store = redis->data;
 	struct store_script_info *info = data;
 	const redisReply *reply = raw;
+	bool denied = reply && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0;
 
-	if (!present(store, redis) || setup_failed(store, raw))
+	if (!present(store, redis) || (!denied && setup_failed(store, raw)))
 		return;
-	snprintf(info->sha, sizeof info->sha, "%s", reply->str);
+	store->scriptless = store->scriptless || denied;
+	snprintf(info->sha, sizeof info->sha, "%s", denied ? none : reply->str);
 	step(store);
 }
 
