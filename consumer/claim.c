@@ -246,7 +246,7 @@ static void on_claim(void *data, const struct store_reply *reply)
 void claim_item(struct item *item)
 {
 	struct worker *worker = item->worker;
-	struct store_arg args[7];
+	struct store_arg args[8];
 
 	take_slot(item);
 	args[0] = STORE_TEXT(item->token);
@@ -256,7 +256,8 @@ void claim_item(struct item *item)
 	args[4] = STORE_TEXT(worker->tasks);
 	args[5] = STORE_TEXT(item->decoded ? "0" : "1");
 	args[6] = STORE_TEXT(item->ahead ? "1" : "0");
-	store_script(worker->store, "claim", item->id, item->decoded ? item->job.run : NULL, args, 7, on_claim, item);
+	args[7] = STORE_TEXT(signed_demand(worker));
+	store_script(worker->store, "claim", item->id, item->decoded ? item->job.run : NULL, args, 8, on_claim, item);
 }
 
 /* --- admit and claim in one --- */
@@ -353,8 +354,8 @@ static void *reserve(void *data, struct fleet_claim *ret)
 		return NULL;
 	item = item_new(worker, 0, 0, 0, NULL);
 	take_slot(item);
-	*ret = (struct fleet_claim){item->token, worker->options.name, worker->lease_text, worker->options.pool,
-				    worker->tasks};
+	*ret = (struct fleet_claim){item->token,          worker->options.name, worker->lease_text,
+				    worker->options.pool, worker->tasks,        signed_demand(worker)};
 	return item;
 }
 

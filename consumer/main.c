@@ -36,6 +36,8 @@ static const struct argp_option options[] = {
 	{"handlers", 'H', "FILE", 0, "YAML file of the handlers", 2},
 	{"work-dir", 'w', "DIR", 0, "where job directories are made [./flotilla-work]", 2},
 	{"allow-exec", 'x', NULL, 0, "let jobs of the task exec bring their command lines", 2},
+	{"signing-keys", 'K', "FILE", 0, "the keys by which jobs are signed: lines of ID and KEY", 2},
+	{"require-signed", 'S', NULL, 0, "take no message that is not signed with one of them", 2},
 	{"lease", 'l', "DURATION", 0, "how long a running job is this worker's without a sign of life [10s]", 3},
 	{"grace", 'g', "DURATION", 0, "how long running jobs may go on after SIGTERM [30s]", 3},
 	{"aging", 'A', "DURATION", 0, "after which a job of lower priority gets every tenth start [30s]", 3},
@@ -106,6 +108,8 @@ static void settings_init(struct settings *s, const char *name, const char *slot
 	NUMBER("retry_services", CONFIG_DURATION, retry_services_ms, "60s", 0, YEAR);
 	NUMBER("max_body", CONFIG_INT, max_body, "1048576", 1, 16 << 20);
 	add(s, (struct config_item){.key = "allow_exec", .type = CONFIG_BOOL, .target = &o->allow_exec});
+	config_signing_item(&o->signing_keys, &s->items[s->count++]);
+	add(s, (struct config_item){.key = "require_signed", .type = CONFIG_BOOL, .target = &o->require_signed});
 }
 
 /* The file's key of an option: its name with _ for -; the three services have the names of section 1. */

@@ -87,6 +87,7 @@ static void on_tick(uv_timer_t *timer)
 	acks_tick(worker);
 	acks_flush(worker, true);
 	attempt_tick(worker);
+	signed_tick(worker);
 	ahead_tick(worker);
 	schedule_tick(worker);
 	presence_tick(worker);
@@ -317,6 +318,7 @@ static void shut(struct worker *worker)
 	while (worker->intake.connecting || worker->intake.rescuing)
 		uv_run(worker->loop, UV_RUN_ONCE);
 	free(worker->tasks);
+	worker->keyring = keyring_free(worker->keyring);
 }
 
 int worker_run(const struct worker_options *options)
@@ -334,7 +336,8 @@ int worker_run(const struct worker_options *options)
 	undertaker_start(&worker->undertaker); /* before there are threads */
 	uv_loop_init(&loop);
 	worker->loop = &loop;
-	if (split_priorities(worker, &err) < 0 || open_executor(worker, &err) < 0 || open_services(worker, &err) < 0) {
+	if (split_priorities(worker, &err) < 0 || signed_open(worker, &err) < 0 || open_executor(worker, &err) < 0 ||
+	    open_services(worker, &err) < 0) {
 		log_error("%s", err.text);
 		worker->exit_code = err_exit_code(err.code);
 	} else {

@@ -3,6 +3,7 @@
  *   connect.c    a session with the broker is made, on a thread of the pool
  *   intake.c     the session: consume by priority, adapt prefetch, recover
  *   acks.c       which deliveries may be acknowledged, and doing it in ranges
+ *   signed.c     whether messages are signed, where that is demanded; the keys
  *   deliver.c    a delivery: an invitation, a job (admit), or no job (reject)
  *   schedule.c   which held job starts next: priority, aging, slots
  *   ahead.c      what is claimed before a slot is free, while jobs are short
@@ -21,6 +22,7 @@
 #include <uthash.h>
 #include <uv.h>
 
+#include "base/keyring.h"
 #include "broker/broker.h"
 #include "broker/publisher.h"
 #include "broker/topology.h"
@@ -38,7 +40,8 @@ struct worker_options {
 	char *amqp_url, *redis_url, *prefix;
 	char *pool, *name, *handlers, *work_dir, *log_format, *priorities;
 	int64_t slots, lease_ms, grace_ms, aging_ms, max_lost, keep_dirs_ms, retry_services_ms, max_body;
-	bool allow_exec, verbose;
+	bool allow_exec, verbose, require_signed;
+	char *signing_keys; /* a file; NULL: none */
 };
 
 struct worker;
@@ -167,6 +170,8 @@ struct worker {
 	struct publisher *publisher;
 	struct fleet *fleet;
 	struct executor *executor;
+	struct keyring *keyring;   /* NULL: no keys */
+	int64_t keyring_looked_at; /* monotonic ms */
 	struct store_listener *listener;
 	struct level levels[WORKER_LEVELS];
 	size_t level_count;
@@ -244,6 +249,16 @@ void acks_tick(struct worker *worker);
 void acks_forget_late(struct worker *worker);
 /* Sends what can be acknowledged; once a turn. `all`: it is not to wait for more. */
 void acks_flush(struct worker *worker, bool all);
+
+/* signed.c. signed_open: ERR_INPUT where the keys cannot be read, ERR_USAGE where there have to be some. */
+int signed_open(struct worker *worker, struct err *err);
+void signed_tick(struct worker *worker); /* every 100 ms: takes the keys of a file that has changed */
+/* Whether a message that came by a queue of `level` may become a job here: 0, or ERR_INPUT with the reason. */
+int signed_check(struct worker *worker, size_t level, const struct broker_message *message, struct err *err);
+/* The same of the job that it became; where it is for another pool and not signed, that is noted in it. */
+int signed_check_job(struct item *item, const struct broker_message *message, struct err *err);
+/* What claims say of it: "1" where signed jobs only are taken, else "". */
+const char *signed_demand(const struct worker *worker);
 
 /* deliver.c */
 void deliver(struct worker *worker, size_t level, const struct broker_event *event);

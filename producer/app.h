@@ -46,6 +46,7 @@ struct app {
 	struct config_services services;
 	char *priorities; /* highest first, with commas */
 	int64_t max_body;
+	char *signing_keys;       /* a file; NULL: none */
 	struct job_limits limits; /* made of the settings */
 	const char *priority_names[APP_PRIORITIES];
 	const char *default_priority;

@@ -8,7 +8,9 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/keyring.h"
 #include "commands.h"
+#include "job/signature.h"
 #include "session.h"
 
 /* More than RabbitMQ is to confirm at once (session.c), so that it never waits for this. */
@@ -142,6 +144,7 @@ struct entry {
 struct publishing {
 	struct lines lines;
 	struct session session;
+	struct keyring *keyring;    /* NULL: nothing is signed */
 	struct entry *first, *last; /* in the order of the file; what is confirmed is printed in that order */
 	size_t open, published;
 	bool all;
@@ -189,9 +192,33 @@ static struct entry *add_entry(struct publishing *p, const char *id)
 	return entry;
 }
 
+/* The headers of a signed message, and their text. */
+struct signing {
+	struct broker_header headers[2];
+	char mac[SIGNATURE_TEXT];
+};
+
+static void sign(struct publishing *p, const struct job *job, struct signing *signing, struct broker_out *out)
+{
+	const struct signature_of of = {.prefix = p->lines.app->services.prefix,
+					.pool = job->pool,
+					.priority = job->priority,
+					.message_id = out->message_id,
+					.body = out->body,
+					.body_len = out->body_len};
+
+	if (!p->keyring || signature_make(p->keyring, &of, signing->mac, &p->err) < 0)
+		return;
+	signing->headers[0] = (struct broker_header){SIGNATURE_KEY, keyring_id(keyring_first(p->keyring)), 0};
+	signing->headers[1] = (struct broker_header){SIGNATURE_MAC, signing->mac, 0};
+	out->headers = signing->headers;
+	out->header_count = 2;
+}
+
 static void publish_next(struct publishing *p)
 {
 	struct broker_out out = {.content_type = JSON, .body = p->lines.line};
+	struct signing signing;
 	CLEANUP(job_release) struct job job = {0};
 	int r = lines_next(&p->lines, &out.body_len, &job, &p->err);
 
@@ -203,6 +230,9 @@ static void publish_next(struct publishing *p)
 		job_make_id(&job);
 		out.message_id = job.id;
 	}
+	sign(p, &job, &signing, &out);
+	if (p->err.code)
+		return;
 	publisher_job(p->session.publisher, job.pool, job.priority, &out, on_published, add_entry(p, job.id));
 }
 
@@ -243,13 +273,16 @@ static void release(struct publishing *p)
 		free(entry);
 	}
 	lines_release(&p->lines);
+	keyring_free(p->keyring);
 }
 
 static int exec(struct app *app, void *data, struct err *err)
 {
 	CLEANUP(release) struct publishing p = {.lines = {.app = app, .options = data, .name = app->args[0]}};
-	int r = lines_open(&p.lines, err);
+	int r = app->signing_keys ? keyring_open(app->signing_keys, &p.keyring, err) : 0;
 
+	if (r == 0)
+		r = lines_open(&p.lines, err);
 	if (r == 0)
 		r = lines_check(&p.lines, err);
 	return r < 0 ? r : publish(&p, app, err);
@@ -263,7 +296,9 @@ const struct command command_publish = {
 		"published where "
 		"a line is no job. Prints each id, in the order of the file, when RabbitMQ has the job safe; it is "
 		"known to "
-		"status and wait when a worker of its pool takes it in. Needs no Redis.",
+		"status and wait when a worker of its pool takes it in. Needs no Redis. With signing keys each job is "
+		"signed with "
+		"the first of them.",
 	.options = options_,
 	.take = take,
 	.options_size = sizeof(struct options),

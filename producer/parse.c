@@ -9,14 +9,16 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "commands.h"
+#include "settings.h"
 
-enum { OPT_HELP = 'h', OPT_AMQP = 0x2000, OPT_REDIS, OPT_PREFIX, OPT_CONFIG };
+enum { OPT_HELP = 'h', OPT_AMQP = 0x2000, OPT_REDIS, OPT_PREFIX, OPT_CONFIG, OPT_SIGNING_KEYS };
 
 static const struct argp_option common_options[] = {
 	{0, 0, 0, 0, "Services (also FLOTILLA_AMQP_URL, FLOTILLA_REDIS_URL, FLOTILLA_PREFIX, FLOTILLA_CONFIG):", 10},
 	{"amqp", OPT_AMQP, "URL", 0, "RabbitMQ: amqp://user:password@host:port/vhost", 10},
 	{"redis", OPT_REDIS, "URL", 0, "Redis: redis://host:port/db or unix://path", 10},
 	{"prefix", OPT_PREFIX, "NAME", 0, "the fleet's prefix", 10},
+	{"signing-keys", OPT_SIGNING_KEYS, "FILE", 0, "publish signs with the first of these keys", 10},
 	{"config", OPT_CONFIG, "FILE", 0, "a YAML file with these settings", 10},
 	{"help", OPT_HELP, 0, 0, "print this help", -1},
 	{0},
@@ -55,6 +57,10 @@ static error_t parse_common(int key, char *value, struct argp_state *state)
 	case OPT_AMQP: r = config_set(&parse->items[0], value, "--amqp", parse->err); break;
 	case OPT_REDIS: r = config_set(&parse->items[1], value, "--redis", parse->err); break;
 	case OPT_PREFIX: r = config_set(&parse->items[2], value, "--prefix", parse->err); break;
+	case OPT_SIGNING_KEYS:
+		r = config_set(config_find(parse->items, SETTINGS_COUNT, "signing_keys"), value, "--signing-keys",
+			       parse->err);
+		break;
 	case OPT_HELP: give_help(parse); break;
 	case OPT_CONFIG: parse->app->config_file = value; break;
 	default: return ARGP_ERR_UNKNOWN;

@@ -92,6 +92,7 @@ static const struct {
 	{JOB_REASON_BAD_ARGUMENT, "its arguments are not what its handler takes"},
 	{JOB_REASON_UNKNOWN_TASK, "no worker of its pool has a handler for its task"},
 	{JOB_REASON_NOT_ALLOWED, "no worker of its pool may run it (exec needs --allow-exec)"},
+	{JOB_REASON_UNSIGNED, "it came unsigned, and its pool takes signed jobs only"},
 	{JOB_REASON_POISON, "too many workers were lost while they ran it"},
 	{JOB_REASON_PREDECESSOR, "a predecessor did not end as asked"},
 	{JOB_REASON_EXPIRED, "its deadline passed before it could start"},

@@ -15,6 +15,7 @@ void settings_items(struct app *app, struct config_item items[SETTINGS_COUNT])
 								.default_text = "1048576",
 								.min = 1,
 								.max = 16 << 20};
+	config_signing_item(&app->signing_keys, &items[CONFIG_SERVICES_COUNT + 2]);
 }
 
 /* The middle one where there is no "normal". */

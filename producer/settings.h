@@ -4,8 +4,8 @@
 
 #include "app.h"
 
-/* Those of the services, then `priorities` and `max_body` (of the file only). */
-#define SETTINGS_COUNT (CONFIG_SERVICES_COUNT + 2)
+/* Those of the services, then `priorities` and `max_body` (of the file only), `signing_keys`. */
+#define SETTINGS_COUNT (CONFIG_SERVICES_COUNT + 3)
 
 /* Writes the rows, with targets in `app`. */
 void settings_items(struct app *app, struct config_item items[SETTINGS_COUNT]);

@@ -14,7 +14,7 @@
 static const char *const worker_keys[] = {
 	"pool",           "slots",      "name",      "handlers",   "work_dir", "allow_exec",
 	"metrics",        "lease",      "grace",     "aging",      "max_lost", "keep_dirs",
-	"retry_services", "log_format", "log_level", "priorities", "max_body",
+	"retry_services", "log_format", "log_level", "priorities", "max_body", "require_signed",
 };
 
 static int parse_int(const struct config_item *item, const char *text, int64_t *ret, struct err *err)
@@ -236,6 +236,12 @@ void config_services_items(struct config_services *services, struct config_item 
 					.target = &services->prefix,
 					.default_text = "flotilla",
 					.check = config_check_prefix};
+}
+
+void config_signing_item(char **target, struct config_item *ret)
+{
+	*ret = (struct config_item){
+		.key = "signing_keys", .env = "FLOTILLA_SIGNING_KEYS", .type = CONFIG_TEXT, .target = target};
 }
 
 bool config_prefix_valid(const char *text)

@@ -68,6 +68,9 @@ struct config_services {
 /* Writes the three rows, with targets in `services`, to items[0..2] (amqp_url, redis_url, prefix in that order). */
 void config_services_items(struct config_services *services, struct config_item *items);
 
+/* `signing_keys`, of the programs that sign or verify (base/keyring.h). */
+void config_signing_item(char **target, struct config_item *ret);
+
 /* Whether text can be a prefix: [a-z0-9_-]{1,64}, or that in braces; as a `check` too. */
 bool config_prefix_valid(const char *text);
 int config_check_prefix(const char *text, struct err *err);

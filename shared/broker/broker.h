@@ -83,8 +83,10 @@ struct broker_message {
 	size_t body_len;
 	const char *content_type, *content_encoding, *message_id, *reply_to, *correlation_id, *type;
 	size_t correlation_len;
-	int returned;           /* x-flotilla-returned, 0 where there is none */
-	const char *task;       /* x-flotilla-task, of an invitation; NULL where there is none */
+	int returned;       /* x-flotilla-returned, 0 where there is none */
+	const char *task;   /* x-flotilla-task, of an invitation; NULL where there is none */
+	const char *key_id; /* x-flotilla-key and x-flotilla-signature (job/signature.h); likewise */
+	const char *signature;
 	const char *dead_queue; /* x-first-death-queue: the queue it was dead-lettered from; NULL where there is none */
 	const void *properties; /* all of them, for broker_publish's `like` */
 };

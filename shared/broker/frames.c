@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "broker/session.h"
+#include "job/signature.h"
 
 int broker_fd(const struct broker *broker) { return broker->fd; }
 
@@ -84,6 +85,13 @@ static amqp_bytes_t text_header(const amqp_basic_properties_t *p, const char *na
 static const char dead_queue[] = "x-first-death-queue"; /* where a message was first dead-lettered from */
 static const char task_hint[] = "x-flotilla-task";
 
+/* A header of text as a copy; NULL where there is none, or an empty one. */
+static const char *copy_header(struct buf *text, const amqp_basic_properties_t *p, const char *name)
+{
+	amqp_bytes_t value = text_header(p, name);
+	return copy_text(text, value.len > 0, value);
+}
+
 /* Room for all texts at once, so that nothing moves while pointers into it are taken. Only what the flags name is
  * there: the library leaves the rest as it finds it. */
 static size_t text_room(const struct assembly *in, const amqp_basic_properties_t *p)
@@ -97,7 +105,10 @@ static size_t text_room(const struct assembly *in, const amqp_basic_properties_t
 	room += has & AMQP_BASIC_REPLY_TO_FLAG ? p->reply_to.len : 0;
 	room += has & AMQP_BASIC_CORRELATION_ID_FLAG ? p->correlation_id.len : 0;
 	room += has & AMQP_BASIC_TYPE_FLAG ? p->type.len : 0;
-	return room + text_header(p, dead_queue).len + text_header(p, task_hint).len;
+	if (has & AMQP_BASIC_HEADERS_FLAG)
+		room += text_header(p, dead_queue).len + text_header(p, task_hint).len +
+			text_header(p, SIGNATURE_KEY).len + text_header(p, SIGNATURE_MAC).len;
+	return room;
 }
 
 /* The message is whole: hands it out, with NUL-terminated copies of its texts. */
@@ -124,8 +135,10 @@ static void hand_out(struct broker *broker, uint16_t channel, struct assembly *i
 	m->type = copy_text(&in->text, has & AMQP_BASIC_TYPE_FLAG, p->type);
 	m->correlation_len = m->correlation_id ? p->correlation_id.len : 0;
 	m->returned = has & AMQP_BASIC_HEADERS_FLAG ? returned_count(&p->headers) : 0;
-	m->dead_queue = copy_text(&in->text, text_header(p, dead_queue).len > 0, text_header(p, dead_queue));
-	m->task = copy_text(&in->text, text_header(p, task_hint).len > 0, text_header(p, task_hint));
+	m->dead_queue = copy_header(&in->text, p, dead_queue);
+	m->task = copy_header(&in->text, p, task_hint);
+	m->key_id = copy_header(&in->text, p, SIGNATURE_KEY);
+	m->signature = copy_header(&in->text, p, SIGNATURE_MAC);
 	buf_grow(&in->body, 0);
 	m->body = in->body.data;
 	m->body_len = in->body.len;

@@ -118,12 +118,13 @@ static void release(struct telling *t)
 void fleet_resolve(struct fleet *fleet, const char *child, const char *run, const char *from, const struct fleet_end *e,
 		   const struct fleet_claim *claim, store_done *done, void *data)
 {
-	static const struct fleet_claim none = {"", "", "", "", ""};
+	static const struct fleet_claim none = {"", "", "", "", "", ""};
 	const struct fleet_claim *c = claim ? claim : &none;
 	const struct store_arg args[] = {
-		STORE_TEXT(from),      STORE_TEXT(e->state),     STORE_TEXT(e->epoch),  STORE_TEXT(e->reason),
-		STORE_TEXT(e->error),  STORE_TEXT(e->exit_code), STORE_TEXT(e->result), STORE_TEXT(c->token),
-		STORE_TEXT(c->worker), STORE_TEXT(c->lease_ms),  STORE_TEXT(c->pool),   STORE_TEXT(c->tasks),
+		STORE_TEXT(from),       STORE_TEXT(e->state),     STORE_TEXT(e->epoch),  STORE_TEXT(e->reason),
+		STORE_TEXT(e->error),   STORE_TEXT(e->exit_code), STORE_TEXT(e->result), STORE_TEXT(c->token),
+		STORE_TEXT(c->worker),  STORE_TEXT(c->lease_ms),  STORE_TEXT(c->pool),   STORE_TEXT(c->tasks),
+		STORE_TEXT(c->demands),
 	};
 	store_script(fleet->store, "resolve", child, run, args, sizeof args / sizeof *args, done, data);
 }

@@ -17,7 +17,8 @@ struct fleet;
 /* What a claim says of the worker that makes it (claim.lua). */
 struct fleet_claim {
 	const char *token, *worker, *lease_ms, *pool;
-	const char *tasks; /* ",a,b," */
+	const char *tasks;   /* ",a,b," */
+	const char *demands; /* "1": signed jobs only; "" */
 };
 
 /* A worker may begin a job that becomes ready while it tells its predecessor's end, there and then, with no trip

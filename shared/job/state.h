@@ -54,6 +54,7 @@ enum job_when {
 	X(JOB_REASON_BAD_ARGUMENT, "bad argument", false)                                                              \
 	X(JOB_REASON_UNKNOWN_TASK, "unknown task", false)                                                              \
 	X(JOB_REASON_NOT_ALLOWED, "not allowed", false)                                                                \
+	X(JOB_REASON_UNSIGNED, "unsigned", false)                                                                      \
 	X(JOB_REASON_POISON, "poison", false)                                                                          \
 	X(JOB_REASON_PREDECESSOR, "predecessor", false)                                                                \
 	X(JOB_REASON_EXPIRED, "expired", false)                                                                        \

@@ -205,7 +205,7 @@ class Fleet:
         try:
             if self.connection.is_closed:
                 self.connect()
-            for pool in ("default", "other", "gpu"):
+            for pool in ("default", "other", "gpu", "secure"):
                 for priority in ("high", "normal", "low"):
                     self.channel.queue_delete("%s.%s.%s" % (self.prefix, pool, priority))
             for name in ("unrouted", "returned", "rejected"):

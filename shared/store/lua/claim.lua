@@ -4,7 +4,7 @@
 -- same token again gets the same answer. ahead: the worker has no slot free for it yet (consumer/ahead.c). A job that has lost
 -- workers is not claimed so: what may be the job's own doing is not to grow by claims that have not begun.
 local job, spec, result, output, waiting, dependents, asked, leases, scheduled, outbox, expiring, settling, replies, run_hash, run_jobs, stats = unpack(KEYS)
-local id, run, events, token, worker, lease, pool, tasks, want_spec, ahead = unpack(ARGV)
+local id, run, events, token, worker, lease, pool, tasks, want_spec, ahead, demands = unpack(ARGV)
 --#include common.inc.lua
 --#include ended.inc.lua
 --#include claim.inc.lua
@@ -28,6 +28,17 @@ if attempt == 0 and v[7] and tonumber(v[7]) <= now then
   redis.call('ZREM', scheduled, id)
   return finish('queued', 'expired', {attempt = 0, epoch = v[9], dedup = v[10], keep = v[11]}, 'reason', 'expired',
     'error', 'its deadline passed before it could start')
+end
+-- demands '1': the worker takes signed jobs only. Messages that come by its pool's queues are verified before they are jobs; this
+-- is one that came by another's.
+local by = demands == '1' and redis.call('HGET', job, 'unsigned')
+if by then
+  redis.call('ZREM', expiring, id)
+  redis.call('ZREM', outbox, id)
+  redis.call('ZREM', scheduled, id)
+  redis.call('HDEL', job, 'refusals', 'refused_at')
+  return finish('queued', 'failed', {attempt = attempt, epoch = v[9], dedup = v[10], keep = v[11]}, 'reason', 'unsigned',
+    'error', 'it came unsigned, by a queue of the pool ' .. by .. ', and its own pool takes signed jobs only')
 end
 if not string.find(tasks, ',' .. v[6] .. ',', 1, true) then return {'unknown', v[6], v[8]} end
 if ahead == '1' and (tonumber(v[16]) or 0) > 0 then return {'later'} end

@@ -5,7 +5,7 @@
 -- token: the caller has a free slot, and begins the job there and then if it becomes ready, is of its pool (`here`) and of
 -- one of its tasks: claimed as claim.lua does it, without an invitation. '' where it has none.
 local job, spec, result, output, waiting, dependents, asked, leases, scheduled, outbox, expiring, settling, replies, run_hash, run_jobs, stats = unpack(KEYS)
-local id, run, events, from, state, epoch, reason, cause, exit_code, value, token, worker, lease, here, tasks = unpack(ARGV)
+local id, run, events, from, state, epoch, reason, cause, exit_code, value, token, worker, lease, here, tasks, demands = unpack(ARGV)
 --#include common.inc.lua
 --#include ended.inc.lua
 --#include ready.inc.lua
@@ -48,7 +48,8 @@ if left > 0 then
 end
 redis.call('HDEL', job, 'pending')
 local later = v[3] and tonumber(v[3]) > now or v[11] and v[6] == '0' and tonumber(v[11]) <= now
-if token ~= '' and v[4] == here and not later and string.find(tasks, ',' .. v[10] .. ',', 1, true) then
+local refused = demands == '1' and redis.call('HGET', job, 'unsigned') -- by the claim, once it is queued
+if token ~= '' and v[4] == here and not later and not refused and string.find(tasks, ',' .. v[10] .. ',', 1, true) then
   if v[6] ~= '0' or v[3] then redis.call('HDEL', job, 'due_at', 'dir', 'progress') end
   if v[11] then redis.call('ZREM', expiring, id) end
   tell('queued', v[6])

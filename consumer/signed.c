@@ -1,0 +1,82 @@
+/* Signed jobs: what may come in by this pool's queues, where the operator demands signatures (--require-signed), and
+ * what goes from here to pools that do.
+ *
+ * A worker that demands them verifies a message before anything else reads it. What comes by the queue of another pool
+ * is not its to verify: the worker that admits it notes in the record that it came unsigned, and the claim refuses it
+ * (claim.lua). Jobs that are registered through Redis need no signature: whoever may write there is trusted. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "job/signature.h"
+#include "worker.h"
+
+#define LOOK_MS 1000
+
+int signed_open(struct worker *worker, struct err *err)
+{
+	const struct worker_options *o = &worker->options;
+
+	if (o->signing_keys && keyring_open(o->signing_keys, &worker->keyring, err) < 0)
+		return err->code;
+	if (o->require_signed && !worker->keyring)
+		return err_set(err, ERR_USAGE,
+			       "--require-signed: there are no keys to verify with; name their file by --signing-keys");
+	worker->keyring_looked_at = clock_mono_ms();
+	return 0;
+}
+
+void signed_tick(struct worker *worker)
+{
+	int64_t now = clock_mono_ms();
+	struct err err;
+	int r;
+
+	if (!worker->keyring || now - worker->keyring_looked_at < LOOK_MS)
+		return;
+	worker->keyring_looked_at = now;
+	r = keyring_refresh(worker->keyring, &err);
+	if (r < 0)
+		log_error("%s; going on with the keys that were there before", err.text);
+	else if (r > 0)
+		log_info("the signing keys were read again: %zu of them", keyring_count(worker->keyring));
+}
+
+static int verify(struct worker *worker, size_t level, const struct broker_message *m, struct err *err)
+{
+	const struct signature_of of = {.prefix = worker->options.prefix,
+					.pool = worker->options.pool,
+					.priority = worker->levels[level].name,
+					.message_id = m->message_id,
+					.reply_to = m->reply_to,
+					.correlation_id = m->correlation_id,
+					.correlation_len = m->correlation_len,
+					.body = m->body,
+					.body_len = m->body_len};
+
+	return signature_verify(worker->keyring, &of, m->key_id, m->signature, err);
+}
+
+int signed_check(struct worker *worker, size_t level, const struct broker_message *message, struct err *err)
+{
+	return worker->options.require_signed ? verify(worker, level, message, err) : 0;
+}
+
+int signed_check_job(struct item *item, const struct broker_message *message, struct err *err)
+{
+	struct worker *worker = item->worker;
+	struct err ignored;
+
+	if (worker->options.require_signed)
+		return item->job.id
+			       ? 0
+			       : err_set(err, ERR_INPUT,
+					 "field `id`: a signed job needs one, or a message_id: without it the same "
+					 "message, sent again, would be another job");
+	if (strcmp(item->job.pool, worker->options.pool) != 0 &&
+	    (!worker->keyring || !item->job.id || verify(worker, item->level, message, &ignored) < 0))
+		item->job.unsigned_by = worker->options.pool;
+	return 0;
+}
+
+const char *signed_demand(const struct worker *worker) { return worker->options.require_signed ? "1" : ""; }
