@@ -10,6 +10,7 @@
 
 VERSION := $(shell sed -n 's/^\#define FLOTILLA_VERSION "\(.*\)"/\1/p' shared/include/flotilla/version.h)
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
 SANITIZER ?=
 COVERAGE ?=
@@ -99,7 +100,7 @@ missing_tool = $(if $(shell command -v $(1) 2>/dev/null),,$(1) (Debian package $
 missing_header = $(if $(shell printf '\043include <$(1)>\n' | $(CC) -E - >/dev/null 2>&1 || echo no),$(1) (Debian package $(2)))
 
 goals := $(or $(MAKECMDGOALS),all)
-without_libraries := deps demo test outage upgrade fault bench bench-peers pressure model coverage lint layers format clean help uninstall fuzz ci
+without_libraries := deps deb demo test outage upgrade fault bench bench-peers pressure model coverage lint layers format clean help uninstall fuzz ci
 ifneq ($(filter-out $(without_libraries),$(goals)),)
 missing := $(strip $(call missing_tool,$(CC),$(if $(is_clang),clang,gcc)) $(call missing_tool,$(PKG_CONFIG),pkg-config))
 ifeq ($(missing),)
@@ -184,6 +185,7 @@ help:
 	'make bench-peers   installs what it is compared with: Celery, BullMQ' \
 	'make pressure   a million jobs, a hundred thousand dependents: memory, and how long Redis is held up; PRESSURE_*= for less' \
 	'make coverage   which lines the tests reach' \
+	'make deb        the Debian packages, in build/deb' \
 	'make install    to PREFIX=$(PREFIX), below DESTDIR=; make uninstall' \
 	'make clean      remove build/' \
 	'' \
@@ -276,9 +278,13 @@ bench:
 bench-peers:
 	@bench/peers/install
 
-.PHONY: build-benches print-includes
+.PHONY: build-benches print-includes print-packages
 print-includes:
 	@echo '$(includes) $(library_cflags) -DFLOTILLA_VERSION="\"$(VERSION)\""'
+
+# Which packages the libraries come from that are linked.
+print-packages:
+	@printf '%s\n' $(foreach module,$(modules),$(call package_of,$(module)))
 
 build-benches: $(benches)
 
@@ -293,6 +299,11 @@ pressure:
 
 coverage:
 	@scripts/coverage
+
+.PHONY: deb
+deb:
+	@scripts/deps build deb
+	@packaging/build
 
 ci:
 	@.ci/run
@@ -394,14 +405,14 @@ $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(parts)
 
 bindir := $(DESTDIR)$(PREFIX)/bin
 libexecdir := $(DESTDIR)$(PREFIX)/libexec/flotilla
-libdir := $(DESTDIR)$(PREFIX)/lib
+libdir := $(DESTDIR)$(LIBDIR)
 includedir := $(DESTDIR)$(PREFIX)/include/flotilla
 mandir := $(DESTDIR)$(PREFIX)/share/man
 bashdir := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 $(pkgconfig_file): flotilla.pc.in $(BUILD)/flags Makefile
-	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@MODULES@|$(modules)|' $< >$@
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@MODULES@|$(modules)|' $< >$@
 
 install: all $(pkgconfig_file)
 	$(call say,INST,$(DESTDIR)$(PREFIX))
