@@ -1,9 +1,9 @@
-/* Signed jobs: what may come in by this pool's queues, where the operator demands signatures (--require-signed), and
- * what goes from here to pools that do.
+/* Signed jobs: what may come in by this pool's queues, where the operator demands signatures (--require-signed).
  *
- * A worker that demands them verifies a message before anything else reads it. What comes by the queue of another pool
- * is not its to verify: the worker that admits it notes in the record that it came unsigned, and the claim refuses it
- * (claim.lua). Jobs that are registered through Redis need no signature: whoever may write there is trusted. */
+ * A worker that demands them verifies a message before it is read as a job. What comes by the queue of another pool
+ * cannot be verified here any more, and whoever signs for that one need not be one who may sign for this: its worker
+ * notes in the record by which pool it came, and the claim refuses it (claim.lua). Jobs that are registered through
+ * Redis need no signature: whoever may write there is trusted. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -23,6 +23,8 @@ int signed_open(struct worker *worker, struct err *err)
 		return err_set(err, ERR_USAGE,
 			       "--require-signed: there are no keys to verify with; name their file by --signing-keys");
 	worker->keyring_looked_at = clock_mono_ms();
+	if (o->require_signed)
+		log_info("pool %s takes signed jobs only; %zu keys", o->pool, keyring_count(worker->keyring));
 	return 0;
 }
 
@@ -42,7 +44,7 @@ void signed_tick(struct worker *worker)
 		log_info("the signing keys were read again: %zu of them", keyring_count(worker->keyring));
 }
 
-static int verify(struct worker *worker, size_t level, const struct broker_message *m, struct err *err)
+int signed_check(struct worker *worker, size_t level, const struct broker_message *m, struct err *err)
 {
 	const struct signature_of of = {.prefix = worker->options.prefix,
 					.pool = worker->options.pool,
@@ -54,28 +56,21 @@ static int verify(struct worker *worker, size_t level, const struct broker_messa
 					.body = m->body,
 					.body_len = m->body_len};
 
+	if (!worker->options.require_signed)
+		return 0;
 	return signature_verify(worker->keyring, &of, m->key_id, m->signature, err);
 }
 
-int signed_check(struct worker *worker, size_t level, const struct broker_message *message, struct err *err)
+int signed_check_job(struct item *item, struct err *err)
 {
-	return worker->options.require_signed ? verify(worker, level, message, err) : 0;
-}
+	const struct worker *worker = item->worker;
 
-int signed_check_job(struct item *item, const struct broker_message *message, struct err *err)
-{
-	struct worker *worker = item->worker;
-	struct err ignored;
-
-	if (worker->options.require_signed)
-		return item->job.id
-			       ? 0
-			       : err_set(err, ERR_INPUT,
-					 "field `id`: a signed job needs one, or a message_id: without it the same "
-					 "message, sent again, would be another job");
-	if (strcmp(item->job.pool, worker->options.pool) != 0 &&
-	    (!worker->keyring || !item->job.id || verify(worker, item->level, message, &ignored) < 0))
-		item->job.unsigned_by = worker->options.pool;
+	if (worker->options.require_signed && !item->job.id)
+		return err_set(err, ERR_INPUT,
+			       "field `id`: a signed job needs one, or a message_id: without it the same message, sent "
+			       "again, would be another job");
+	if (strcmp(item->job.pool, worker->options.pool) != 0)
+		item->job.via = worker->options.pool;
 	return 0;
 }
 

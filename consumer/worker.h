@@ -255,8 +255,8 @@ int signed_open(struct worker *worker, struct err *err);
 void signed_tick(struct worker *worker); /* every 100 ms: takes the keys of a file that has changed */
 /* Whether a message that came by a queue of `level` may become a job here: 0, or ERR_INPUT with the reason. */
 int signed_check(struct worker *worker, size_t level, const struct broker_message *message, struct err *err);
-/* The same of the job that it became; where it is for another pool and not signed, that is noted in it. */
-int signed_check_job(struct item *item, const struct broker_message *message, struct err *err);
+/* The same of the job that it became; where it is for another pool, that is noted in it. */
+int signed_check_job(struct item *item, struct err *err);
 /* What claims say of it: "1" where signed jobs only are taken, else "". */
 const char *signed_demand(const struct worker *worker);
 

@@ -60,8 +60,8 @@ static void print_record(const char *id, const struct store_reply *record, const
 {
 	bool fancy = out_fancy(stdout);
 	const char *state = record_text(record, "state");
-	static const char *const before[] = {"task",   "pool",   "priority", "run",
-					     "labels", "worker", "dir",      "duplicate_of"};
+	static const char *const before[] = {"task",   "pool", "priority", "run",         "labels",
+					     "worker", "dir",  "via",      "duplicate_of"};
 	static const char *const after[] = {"reason", "error", "progress"};
 	static const char *const times[][2] = {
 		{"created_at", "created"}, {"due_at", "due"},         {"expires_at", "expires"},

@@ -12,13 +12,13 @@ static const struct {
 	const char *name;
 	enum field_kind kind;
 } fields[] = {
-	{"state", TEXT},        {"task", TEXT},       {"pool", TEXT},         {"priority", TEXT},
-	{"attempt", COUNT},     {"failures", COUNT},  {"lost", COUNT},        {"epoch", COUNT},
-	{"retries", COUNT},     {"pending", COUNT},   {"created_at", NUMBER}, {"queued_at", NUMBER},
-	{"started_at", NUMBER}, {"ended_at", NUMBER}, {"due_at", NUMBER},     {"expires_at", NUMBER},
-	{"cancel_at", NUMBER},  {"worker", TEXT},     {"dir", TEXT},          {"run", TEXT},
-	{"labels", JSON},       {"reason", TEXT},     {"error", TEXT},        {"exit_code", NUMBER},
-	{"duplicate_of", TEXT}, {"progress", JSON},
+	{"state", TEXT},        {"task", TEXT},         {"pool", TEXT},         {"priority", TEXT},
+	{"attempt", COUNT},     {"failures", COUNT},    {"lost", COUNT},        {"epoch", COUNT},
+	{"retries", COUNT},     {"pending", COUNT},     {"created_at", NUMBER}, {"queued_at", NUMBER},
+	{"started_at", NUMBER}, {"ended_at", NUMBER},   {"due_at", NUMBER},     {"expires_at", NUMBER},
+	{"cancel_at", NUMBER},  {"worker", TEXT},       {"dir", TEXT},          {"run", TEXT},
+	{"labels", JSON},       {"reason", TEXT},       {"error", TEXT},        {"exit_code", NUMBER},
+	{"via", TEXT},          {"duplicate_of", TEXT}, {"progress", JSON},
 };
 
 const char *record_text(const struct store_reply *record, const char *name)
@@ -92,7 +92,7 @@ static const struct {
 	{JOB_REASON_BAD_ARGUMENT, "its arguments are not what its handler takes"},
 	{JOB_REASON_UNKNOWN_TASK, "no worker of its pool has a handler for its task"},
 	{JOB_REASON_NOT_ALLOWED, "no worker of its pool may run it (exec needs --allow-exec)"},
-	{JOB_REASON_UNSIGNED, "it came unsigned, and its pool takes signed jobs only"},
+	{JOB_REASON_UNSIGNED, "it came by the queue of another pool, and its own takes signed jobs only"},
 	{JOB_REASON_POISON, "too many workers were lost while they ran it"},
 	{JOB_REASON_PREDECESSOR, "a predecessor did not end as asked"},
 	{JOB_REASON_EXPIRED, "its deadline passed before it could start"},

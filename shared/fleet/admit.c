@@ -115,7 +115,7 @@ void fleet_admit(struct fleet *fleet, const struct job *job, bool owe, fleet_adm
 	args[i++] = text.reply;
 	args[i++] = text.encoding;
 	args[i++] = number(n[3], sizeof n[3], registration_first(r) < r->count ? FLEET_ENTRIES : -1);
-	args[i++] = STORE_TEXT(job->unsigned_by ? job->unsigned_by : "");
+	args[i++] = STORE_TEXT(job->via ? job->via : "");
 	i += registration_args(r, 0, registration_first(r), args + i);
 	store_script(fleet->store, "admit", job->id, job->run, args, i, on_admitted, r);
 	free(args);

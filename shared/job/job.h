@@ -78,9 +78,9 @@ struct job {
 	const char *correlation_id; /* may hold NULs: see correlation_len */
 	size_t correlation_len;
 	enum job_encoding encoding; /* how it came, and how it is answered */
-	/* The pool by whose queue it came, where it is another and no signature was verified; set by whoever admits it,
-	 * NULL after decoding, borrowed. */
-	const char *unsigned_by;
+	/* The pool by whose queue it came, where that is another than its own; set by whoever admits it, NULL after
+	 * decoding, borrowed. */
+	const char *via;
 
 	const char *spec; /* the body as MessagePack: as it came, or transcoded from JSON with every field kept */
 	size_t spec_len;

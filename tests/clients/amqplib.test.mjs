@@ -1,11 +1,12 @@
 // Jobs from amqplib, as any program in JavaScript would publish them; asserted from Redis and from a log that the jobs write.
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { promisify } from "node:util";
 
 import { decode, encode } from "@msgpack/msgpack";
 import amqp from "amqplib";
@@ -13,6 +14,7 @@ import amqp from "amqplib";
 const { FLOTILLA_AMQP_URL, FLOTILLA_REDIS_URL, FLOTILLA_BUILD } = process.env;
 const bin = join(FLOTILLA_BUILD ?? new URL("../../build/plain", import.meta.url).pathname, "bin");
 const prefix = "n" + randomBytes(6).toString("hex");
+const here = new URL(".", import.meta.url).pathname;
 const dir = mkdtempSync(join(tmpdir(), "flotilla-test."));
 const log = join(dir, "log");
 const types = { json: "application/json", msgpack: "application/msgpack" };
@@ -59,11 +61,22 @@ function publish(job, { encoding = "json", queue = false, body, on = channel, ..
 			(error) => (error ? reject(error) : resolve())));
 }
 
+async function start(name, ...more) {
+	const output = openSync(join(dir, `${name}.log`), "w");
+	const options = ["--prefix", prefix, "--allow-exec", "--slots", "4", "--name", name, "--work-dir", join(dir, "work"), ...more];
+	const process = spawn(join(bin, "flotillad"), options, { stdio: ["ignore", output, output] });
+	await until(() => redis("zscore", `${prefix}:workers`, name), "the worker is there", 30);
+	return process;
+}
+
+async function stop(process) {
+	const exit = new Promise((resolve) => process.on("exit", resolve));
+	process.kill("SIGTERM");
+	await exit;
+}
+
 before(async () => {
-	const output = openSync(join(dir, "worker.log"), "w");
-	const options = ["--prefix", prefix, "--allow-exec", "--slots", "4", "--name", "node-test", "--work-dir", join(dir, "work")];
-	worker = spawn(join(bin, "flotillad"), options, { stdio: ["ignore", output, output] });
-	await until(() => redis("zscore", `${prefix}:workers`, "node-test"), "the worker is there", 30);
+	worker = await start("node-test");
 	connection = await amqp.connect(FLOTILLA_AMQP_URL);
 	channel = await connection.createConfirmChannel();
 	replies = (await channel.assertQueue("", { exclusive: true })).queue;
@@ -71,10 +84,8 @@ before(async () => {
 });
 
 after(async () => {
-	const exit = new Promise((resolve) => worker.on("exit", resolve));
-	worker.kill("SIGTERM");
-	await exit;
-	for (const name of ["default.high", "default.normal", "default.low", "unrouted", "returned", "rejected"])
+	await stop(worker);
+	for (const name of ["default.high", "default.normal", "default.low", "secure.high", "secure.normal", "secure.low", "unrouted", "returned", "rejected"])
 		await channel.deleteQueue(`${prefix}.${name}`);
 	await channel.deleteExchange(prefix);
 	await channel.deleteExchange(`${prefix}.unrouted`);
@@ -203,4 +214,21 @@ test("twenty jobs with one dedup key: one run, twenty results", async () => {
 		assert.equal(result(id), 42);
 	}
 	assert.equal(lines().filter((line) => line.includes("same-")).length, 0);
+});
+
+test("the signed example, against a pool that takes nothing else", async () => {
+	const keys = join(dir, "keys");
+	const example = join(dir, "signed.mjs");
+	writeFileSync(keys, `mine ${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
+	copyFileSync(join(here, "../../examples/signed.mjs"), example);
+	symlinkSync(join(here, "node_modules"), join(dir, "node_modules")); // where it finds what it imports
+	const secure = await start("node-secure", "--pool", "secure", "--signing-keys", keys, "--require-signed");
+	const env = { ...process.env, FLOTILLA_PREFIX: prefix, FLOTILLA_SIGNING_KEYS: keys };
+	const { stdout } = await promisify(execFile)(process.execPath, [example, "secure"], { env, timeout: 60000 });
+	const answer = JSON.parse(stdout.slice(stdout.indexOf(" ")));
+	assert.deepEqual([stdout.split(" ")[0], answer.state, answer.result], ["42", "succeeded", { from: "node" }]);
+	channel.publish(prefix, "secure.normal", encoders.json({ task: "noop", id: "bare" }), { replyTo: replies, correlationId: "bare" });
+	assert.match(JSON.parse((await answerTo("bare")).content).error, /not signed/);
+	await channel.get(`${prefix}.rejected`, { noAck: true });
+	await stop(secure);
 });

@@ -2,13 +2,16 @@
 import collections
 import json
 import os
+import re
+import subprocess
+import sys
 import threading
 
 import msgpack
 import pika
 import pytest
 
-from fleet import until
+from fleet import ROOT, until
 
 
 def logged(fleet, id, **more):
@@ -174,3 +177,27 @@ def test_twenty_submissions_with_one_key(fleet):
         assert job.get("duplicate_of") == (None if id == winner else winner), job
         assert job["attempt"] == ("1" if id == winner else "0")
     fleet.settled()
+
+
+def test_the_signed_example(fleet):
+    """examples/signed.py as it stands, against a pool that takes nothing else; docs/signing.md shows a part of it."""
+    path = os.path.join(fleet.dir, "keys")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+        file.write("mine %s\n" % os.urandom(32).hex())
+    fleet.worker("--pool", "secure", "--signing-keys", path, "--require-signed")
+    env = {**os.environ, "FLOTILLA_PREFIX": fleet.prefix, "FLOTILLA_SIGNING_KEYS": path}
+    done = subprocess.run([sys.executable, os.path.join(ROOT, "examples", "signed.py"), "secure"], env=env, capture_output=True,
+                          text=True, timeout=60, check=True)
+    correlation, answer = done.stdout.split(" ", 1)
+    answer = json.loads(answer)
+    assert correlation == "42" and (answer["state"], answer["result"]) == ("succeeded", {"pages": 3})
+    fleet.publish({"task": "noop", "id": "bare"}, pool="secure")
+    assert "not signed" in fleet.get(fleet.prefix + ".rejected")[1].headers["x-flotilla-reason"]
+
+
+@pytest.mark.parametrize("name, fence", [("signed.py", "python"), ("signed.mjs", "js")])
+def test_the_page_shows_what_the_example_does(name, fence):
+    with open(os.path.join(ROOT, "docs", "signing.md"), encoding="utf-8") as file:
+        shown = re.search("```%s\n(.*?)```" % fence, file.read(), re.S).group(1)
+    with open(os.path.join(ROOT, "examples", name), encoding="utf-8") as file:
+        assert shown in file.read()

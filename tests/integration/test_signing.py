@@ -140,7 +140,7 @@ def test_the_way_by_another_pool(fleet):
     queue = fleet.reply_queue()
     fleet.publish(noop("stranger", pool="secure"), pool="other", reply_to=queue)
     job = fleet.wait("stranger")
-    assert (job["state"], job["reason"], job["attempt"], job["unsigned"]) == ("failed", "unsigned", "0", "other"), job
+    assert (job["state"], job["reason"], job["attempt"], job["via"]) == ("failed", "unsigned", "0", "other"), job
     assert "by a queue of the pool other" in job["error"]
     assert json.loads(fleet.get(queue)[2])["reason"] == "unsigned"
     # nor behind a predecessor, in whatever pool that runs, nor after a retry
@@ -160,33 +160,30 @@ def test_the_way_by_another_pool(fleet):
     # what asks for its own pool, or comes through Redis, is nobody's business
     fleet.publish(noop("at-home"), pool="other")
     fleet.wait("at-home", "succeeded")
-    assert fleet.state("trusted") == "succeeded" and fleet.job("at-home").get("unsigned") is None
+    assert fleet.state("trusted") == "succeeded" and fleet.job("at-home").get("via") is None
     fleet.settled()
-    assert "unsigned" in fleet.command("why", "stranger").stdout
+    assert "its own takes signed jobs only" in fleet.command("why", "stranger").stdout
+    fleet.command("doctor", check=0)
 
 
-def test_a_signed_job_by_another_pool(fleet):
-    """Verified where it comes in, if that worker has the keys."""
-    path = keys(fleet, ("old", OLD))
-    fleet.worker("--pool", "other", "--signing-keys", path)
-    fleet.worker("--pool", "default")
+def test_a_signature_for_one_pool_is_none_for_another(fleet):
     secure(fleet)
-    publish(fleet, noop("signed", pool="secure"), pool="other")
-    assert fleet.wait("signed")["state"] == "succeeded"
-    publish(fleet, noop("forged", pool="secure"), pool="other", key=OTHER)
-    publish(fleet, {"task": "noop", "pool": "secure"}, pool="other")
-    publish(fleet, noop("not-verified", pool="secure"), pool="default")
-    assert fleet.wait("forged")["reason"] == "unsigned"
-    assert fleet.wait("not-verified")["reason"] == "unsigned"
-    until(lambda: fleet.redis.hget(fleet.key("stats"), "failed") == "3")
-    # a pool that demands nothing takes what is signed wrong, or not
-    publish(fleet, noop("wrong"), pool="other", key=OTHER)
-    publish(fleet, noop("not"), pool="other", signed=False)
-    fleet.wait_all(["wrong", "not"])
-    assert fleet.state("wrong") == fleet.state("not") == "succeeded"
-    # and what a demanding pool has verified may go to any
-    publish(fleet, noop("out", pool="other"))
-    assert fleet.wait("out")["state"] == "succeeded" and fleet.job("out").get("unsigned") is None
+    fleet.worker("--pool", "other", "--require-signed", "--signing-keys", keys(fleet, ("theirs", OTHER), name="others"))
+    fleet.worker("--pool", "default", "--signing-keys", keys(fleet, ("old", OLD)))
+    # who holds a key of the other pool cannot reach this one by it, nor by a pool that demands nothing
+    publish(fleet, noop("theirs", pool="secure"), pool="other", key=OTHER, id="theirs")
+    publish(fleet, noop("by-default", pool="secure"), pool="default")
+    assert fleet.wait("theirs")["reason"] == fleet.wait("by-default")["reason"] == "unsigned"
+    assert "by a queue of the pool other" in fleet.job("theirs")["error"]
+    publish(fleet, noop("direct"), key=OTHER, id="theirs")
+    assert "`theirs`: no key" in rejected(fleet)[0]
+    # a pool that demands nothing takes what is signed wrong, or not, also from one that does
+    publish(fleet, noop("wrong"), pool="default", key=OTHER)
+    publish(fleet, noop("not"), pool="default", signed=False)
+    publish(fleet, noop("out", pool="default"))
+    fleet.wait_all(["wrong", "not", "out"])
+    assert {fleet.state(id) for id in ("wrong", "not", "out")} == {"succeeded"} and fleet.job("out")["via"] == "secure"
+    assert json.loads(fleet.command("status", "out", "--json", check=0).stdout)["via"] == "secure"
     fleet.settled()
 
 

@@ -3,10 +3,10 @@
 -- waits behind a guard ('~'), listed in settling, until its registration is finished (register.lua). An id that is known
 -- gets nothing new but its reply.
 -- Of many predecessors only the first are given here: `part` says how many then, and fill.lua adds the rest.
--- unsigned: the pool by whose queue a message came that is for another pool and was not signed (claim.lua).
+-- via: the pool by whose queue a message came that is for another pool (claim.lua).
 -- outbox '1': an invitation is owed (the job did not come in a message that is still unacknowledged).
 local job, spec, result, waiting, asked, settling, scheduled, expiring, outbox, replies, run_hash, run_jobs = unpack(KEYS)
-local id, run, events, task, pool, priority, body, owe, delay, run_at, expires_at, keep, retries, labels, dedup, reply, encoding, part, unsigned = unpack(ARGV)
+local id, run, events, task, pool, priority, body, owe, delay, run_at, expires_at, keep, retries, labels, dedup, reply, encoding, part, via = unpack(ARGV)
 --#include common.inc.lua
 local known = redis.call('HMGET', job, 'state', 'epoch')
 if known[1] then
@@ -37,7 +37,7 @@ set('labels', labels)
 set('dedup', dedup)
 set('run', run)
 set('part', part)
-set('unsigned', unsigned)
+set('via', via)
 if state == 'queued' then set('queued_at', stamp) end
 if state == 'waiting' then
   redis.call('HSET', waiting, '~', '')

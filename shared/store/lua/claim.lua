@@ -29,16 +29,16 @@ if attempt == 0 and v[7] and tonumber(v[7]) <= now then
   return finish('queued', 'expired', {attempt = 0, epoch = v[9], dedup = v[10], keep = v[11]}, 'reason', 'expired',
     'error', 'its deadline passed before it could start')
 end
--- demands '1': the worker takes signed jobs only. Messages that come by its pool's queues are verified before they are jobs; this
--- is one that came by another's.
-local by = demands == '1' and redis.call('HGET', job, 'unsigned')
-if by then
+-- demands '1': the worker takes signed jobs only. What comes by its pool's queues is verified before it is a job; nothing says who
+-- sent what came by another's.
+local via = demands == '1' and redis.call('HGET', job, 'via')
+if via then
   redis.call('ZREM', expiring, id)
   redis.call('ZREM', outbox, id)
   redis.call('ZREM', scheduled, id)
   redis.call('HDEL', job, 'refusals', 'refused_at')
   return finish('queued', 'failed', {attempt = attempt, epoch = v[9], dedup = v[10], keep = v[11]}, 'reason', 'unsigned',
-    'error', 'it came unsigned, by a queue of the pool ' .. by .. ', and its own pool takes signed jobs only')
+    'error', 'it came by a queue of the pool ' .. via .. ', and its own pool takes only what is signed and comes by its own queues')
 end
 if not string.find(tasks, ',' .. v[6] .. ',', 1, true) then return {'unknown', v[6], v[8]} end
 if ahead == '1' and (tonumber(v[16]) or 0) > 0 then return {'later'} end

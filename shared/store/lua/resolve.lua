@@ -48,7 +48,7 @@ if left > 0 then
 end
 redis.call('HDEL', job, 'pending')
 local later = v[3] and tonumber(v[3]) > now or v[11] and v[6] == '0' and tonumber(v[11]) <= now
-local refused = demands == '1' and redis.call('HGET', job, 'unsigned') -- by the claim, once it is queued
+local refused = demands == '1' and redis.call('HGET', job, 'via') -- by the claim, once it is queued
 if token ~= '' and v[4] == here and not later and not refused and string.find(tasks, ',' .. v[10] .. ',', 1, true) then
   if v[6] ~= '0' or v[3] then redis.call('HDEL', job, 'due_at', 'dir', 'progress') end
   if v[11] then redis.call('ZREM', expiring, id) end
