@@ -235,12 +235,12 @@ void deliver(struct worker *worker, size_t level, const struct broker_event *eve
 		return;
 	}
 	item = item_new(worker, level, worker->intake.generation, event->tag, NULL);
-	if (job_decode(&item->job, &message, &worker->limits, &err) < 0 || signed_check_job(item, &err) < 0) {
+	item->decoded = job_decode(&item->job, &message, &worker->limits, &err) == 0;
+	if (!item->decoded || signed_check_job(item, &err) < 0) {
 		item_free(item);
 		reject(worker, event, worker->levels[level].queue, err.text);
 		return;
 	}
-	item->decoded = true;
 	item->instant = executor_instant(worker->executor, item->job.task);
 	if (!item->job.id)
 		job_make_id(&item->job);
