@@ -85,14 +85,14 @@ benches := $(BUILD)/bench/load $(BUILD)/bench/spin $(patsubst %.c,$(BUILD)/%.so,
 
 # --- the libraries that are needed ---------------------------------------------------------------------------------
 
-modules := librabbitmq hiredis libuv msgpack jansson yaml-0.1 nettle libcrypto
+modules := librabbitmq hiredis libuv msgpack jansson yaml-0.1 nettle openssl
 # Newer releases call msgpack's module otherwise.
 modules := $(if $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo yes),$(modules:msgpack=msgpack-c),$(modules))
 package_of = $(or $(package_of_$(1)),lib$(1)-dev)
 package_of_librabbitmq := librabbitmq-dev
 package_of_libuv := libuv1-dev
 package_of_nettle := nettle-dev
-package_of_libcrypto := libssl-dev
+package_of_openssl := libssl-dev
 package_of_yaml-0.1 := libyaml-dev
 
 missing_module = $(if $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null || echo no),$(1) (Debian package $(call package_of,$(1))))

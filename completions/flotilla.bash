@@ -2,7 +2,7 @@
 
 _flotilla() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
-	local common="--amqp --redis --prefix --signing-keys --config --help"
+	local common="--amqp --redis --prefix --tls-ca --tls-cert --tls-key --signing-keys --config --help"
 	local options
 	COMPREPLY=()
 
@@ -25,7 +25,7 @@ _flotilla() {
 		mapfile -t COMPREPLY < <(compgen -W "yaml" -- "$current")
 		return
 		;;
-	--config | --users | --signing-keys)
+	--config | --users | --signing-keys | --tls-ca | --tls-cert | --tls-key)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;

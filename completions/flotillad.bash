@@ -3,13 +3,13 @@
 _flotillad() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 	case $previous in
-	--handlers | --config | --signing-keys) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+	--handlers | --config | --signing-keys | --tls-ca | --tls-cert | --tls-key) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	--work-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$current") ;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W "--pool --slots --name --handlers --work-dir --allow-exec --signing-keys --require-signed --lease --grace \
 			--aging --max-lost --keep-dirs --retry-services --max-body --priorities --log-format --verbose --amqp --redis \
-			--prefix --config --help --version" -- "$current")
+			--prefix --tls-ca --tls-cert --tls-key --config --help --version" -- "$current")
 		;;
 	esac
 }

@@ -53,7 +53,7 @@ static void connect_work(uv_work_t *work)
 	struct connecting *c = work->data;
 	const struct worker_options *o = &c->worker->options;
 	const struct broker_options options = {
-		.url = o->amqp_url, .name = o->name, .heartbeat_s = intake_heartbeat_s(o)};
+		.url = o->amqp_url, .name = o->name, .heartbeat_s = intake_heartbeat_s(o), .tls = &o->tls};
 
 	c->result = broker_open(&options, &c->broker, &c->err);
 	if (c->result < 0)
@@ -100,7 +100,7 @@ static void unrouted_work(uv_work_t *work)
 	struct connecting *c = work->data;
 	const struct worker_options *o = &c->worker->options;
 	const struct broker_options options = {
-		.url = o->amqp_url, .name = o->name, .heartbeat_s = intake_heartbeat_s(o)};
+		.url = o->amqp_url, .name = o->name, .heartbeat_s = intake_heartbeat_s(o), .tls = &o->tls};
 
 	c->unrouted = !rescue(c->worker, &options);
 }

@@ -24,11 +24,16 @@ struct settings {
 	char *file;
 };
 
+enum { OPT_TLS_CA = 0x2000, OPT_TLS_CERT, OPT_TLS_KEY }; /* without a letter */
+
 /* Option, key in the file, what its argument is, help: to add a setting, add a row here and one in `settings_init`. */
 static const struct argp_option options[] = {
 	{"amqp", 'a', "URL", 0, "RabbitMQ [amqp://guest:guest@localhost:5672/]", 1},
 	{"redis", 'r', "URL", 0, "Redis [redis://localhost:6379/0]", 1},
 	{"prefix", 'P', "PREFIX", 0, "of exchanges, queues, keys and channels [flotilla]", 1},
+	{"tls-ca", OPT_TLS_CA, "FILE", 0, "PEM: whom to trust with amqps and rediss [the system's CAs]", 1},
+	{"tls-cert", OPT_TLS_CERT, "FILE", 0, "PEM: the certificate to show to servers", 1},
+	{"tls-key", OPT_TLS_KEY, "FILE", 0, "PEM: its key [the same file]", 1},
 	{"config", 'c', "FILE", 0, "YAML file with these settings as keys (amqp_url, redis_url, slots, ...)", 1},
 	{"pool", 'p', "POOL", 0, "whose jobs to run [default]", 2},
 	{"slots", 's', "N", 0, "jobs at a time [processors]", 2},
@@ -93,6 +98,9 @@ static void settings_init(struct settings *s, const char *name, const char *slot
 	s->items[0].target = &o->amqp_url;
 	s->items[1].target = &o->redis_url;
 	s->items[2].target = &o->prefix;
+	s->items[3].target = &o->tls.ca;
+	s->items[4].target = &o->tls.cert;
+	s->items[5].target = &o->tls.key;
 	TEXT("pool", pool, "default", check_pool);
 	TEXT("name", name, name, check_name);
 	TEXT("handlers", handlers, NULL, NULL);

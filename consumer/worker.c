@@ -217,6 +217,7 @@ static int open_executor(struct worker *worker, struct err *err)
 					     .amqp_url = o->amqp_url,
 					     .redis_url = o->redis_url,
 					     .prefix = o->prefix,
+					     .tls = &o->tls,
 					     .worker_key = worker->undertaker.key};
 	struct buf tasks = BUF_INIT;
 
@@ -232,12 +233,13 @@ static int open_services(struct worker *worker, struct err *err)
 	const struct worker_options *o = &worker->options;
 	const struct store_options store = {o->redis_url, o->prefix, o->name, on_store_state, worker, 8};
 	const struct publisher_options publisher = {
-		.broker = {.url = o->amqp_url, .name = o->name, .heartbeat_s = intake_heartbeat_s(o)},
+		.broker = {.url = o->amqp_url, .name = o->name, .heartbeat_s = intake_heartbeat_s(o), .tls = &o->tls},
 		.prefix = o->prefix,
 		.state = on_publisher_state,
 		.data = worker};
 
-	if (broker_url_check(o->amqp_url, err) < 0 || store_open(worker->loop, &store, &worker->store, err) < 0)
+	if (broker_options_check(&publisher.broker, err) < 0 ||
+	    store_open(worker->loop, &store, &worker->store, err) < 0)
 		return err->code;
 	worker->store_down_since = worker->publisher_down_since = clock_mono_ms();
 	if (publisher_open(worker->loop, &publisher, &worker->publisher, err) < 0)

@@ -38,6 +38,7 @@
 
 struct worker_options {
 	char *amqp_url, *redis_url, *prefix;
+	struct tls_files tls;
 	char *pool, *name, *handlers, *work_dir, *log_format, *priorities;
 	int64_t slots, lease_ms, grace_ms, aging_ms, max_lost, keep_dirs_ms, retry_services_ms, max_body;
 	bool allow_exec, verbose, require_signed;

@@ -91,16 +91,17 @@ static int declare(struct broker *broker, const struct app *app, const struct te
 
 static int apply_topology(const struct app *app, struct options *options, struct err *err)
 {
-	struct broker_options opening = {.url = app->services.amqp_url, .name = "flotilla", .timeout_ms = TIMEOUT_MS};
+	struct broker_options opening = {
+		.url = app->services.amqp_url, .name = "flotilla", .timeout_ms = TIMEOUT_MS, .tls = &app->services.tls};
 	struct broker *broker = NULL;
 	int r;
 
 	if (options->pools.count == 0)
 		texts_add(&options->pools, DEFAULT_POOL);
-	if (broker_url_check(app->services.amqp_url, err) < 0)
+	if (broker_options_check(&opening, err) < 0)
 		return err->code;
 	r = broker_open(&opening, &broker, err);
-	if (r == ERR_SERVICE)
+	if (r == ERR_SERVICE && !strstr(err->text, "--amqp"))
 		snprintf(err->text + strlen(err->text), sizeof err->text - strlen(err->text),
 			 "; is it running? set --amqp or FLOTILLA_AMQP_URL");
 	if (r == 0)

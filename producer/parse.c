@@ -11,13 +11,26 @@
 #include "commands.h"
 #include "settings.h"
 
-enum { OPT_HELP = 'h', OPT_AMQP = 0x2000, OPT_REDIS, OPT_PREFIX, OPT_CONFIG, OPT_SIGNING_KEYS };
+enum {
+	OPT_HELP = 'h',
+	OPT_AMQP = 0x2000,
+	OPT_REDIS,
+	OPT_PREFIX,
+	OPT_TLS_CA,
+	OPT_TLS_CERT,
+	OPT_TLS_KEY,
+	OPT_CONFIG,
+	OPT_SIGNING_KEYS
+};
 
 static const struct argp_option common_options[] = {
-	{0, 0, 0, 0, "Services (also FLOTILLA_AMQP_URL, FLOTILLA_REDIS_URL, FLOTILLA_PREFIX, FLOTILLA_CONFIG):", 10},
-	{"amqp", OPT_AMQP, "URL", 0, "RabbitMQ: amqp://user:password@host:port/vhost", 10},
-	{"redis", OPT_REDIS, "URL", 0, "Redis: redis://host:port/db or unix://path", 10},
+	{0, 0, 0, 0, "Services (also FLOTILLA_AMQP_URL, FLOTILLA_TLS_CA and so on):", 10},
+	{"amqp", OPT_AMQP, "URL", 0, "RabbitMQ: amqp:// or amqps://user:password@host:port/vhost", 10},
+	{"redis", OPT_REDIS, "URL", 0, "Redis: redis:// or rediss://host:port/db, or unix://path", 10},
 	{"prefix", OPT_PREFIX, "NAME", 0, "the fleet's prefix", 10},
+	{"tls-ca", OPT_TLS_CA, "FILE", 0, "PEM: whom to trust with amqps and rediss [the system's CAs]", 10},
+	{"tls-cert", OPT_TLS_CERT, "FILE", 0, "PEM: the certificate to show to servers", 10},
+	{"tls-key", OPT_TLS_KEY, "FILE", 0, "PEM: its key [the same file]", 10},
 	{"signing-keys", OPT_SIGNING_KEYS, "FILE", 0, "publish signs with the first of these keys", 10},
 	{"config", OPT_CONFIG, "FILE", 0, "a YAML file with these settings", 10},
 	{"help", OPT_HELP, 0, 0, "print this help", -1},
@@ -50,13 +63,20 @@ static void give_help(const struct parse *parse)
 
 static error_t parse_common(int key, char *value, struct argp_state *state)
 {
+	/* in the order of config_services_items */
+	static const char *const names[] = {"--amqp", "--redis", "--prefix", "--tls-ca", "--tls-cert", "--tls-key"};
 	struct parse *parse = state->input;
 	int r = 0;
 
 	switch (key) {
-	case OPT_AMQP: r = config_set(&parse->items[0], value, "--amqp", parse->err); break;
-	case OPT_REDIS: r = config_set(&parse->items[1], value, "--redis", parse->err); break;
-	case OPT_PREFIX: r = config_set(&parse->items[2], value, "--prefix", parse->err); break;
+	case OPT_AMQP:
+	case OPT_REDIS:
+	case OPT_PREFIX:
+	case OPT_TLS_CA:
+	case OPT_TLS_CERT:
+	case OPT_TLS_KEY:
+		r = config_set(&parse->items[key - OPT_AMQP], value, names[key - OPT_AMQP], parse->err);
+		break;
 	case OPT_SIGNING_KEYS:
 		r = config_set(config_find(parse->items, SETTINGS_COUNT, "signing_keys"), value, "--signing-keys",
 			       parse->err);

@@ -69,6 +69,8 @@ static int broker_away(const struct session *session, struct err *err)
 	const char *why = session->broker_why.text[0] ? session->broker_why.text : "no answer";
 	CLEANUP(freep) char *url = broker_url_shown(session->app->services.amqp_url);
 
+	if (session->broker_why.code == ERR_REFUSED && strncmp(why, "RabbitMQ", 8) == 0)
+		return err_set(err, ERR_REFUSED, "%s", why);
 	if (session->broker_why.code == ERR_REFUSED)
 		return err_set(err, ERR_REFUSED, "RabbitMQ at %s refuses: %s", url, why);
 	if (strstr(why, "--amqp")) /* it says all there is to say */
@@ -147,14 +149,12 @@ static int open_publisher(struct session *session, struct err *err)
 {
 	const struct config_services *services = &session->app->services;
 	struct publisher_options options = {
-		.broker = {.url = services->amqp_url, .name = "flotilla", .timeout_ms = 5000},
+		.broker = {.url = services->amqp_url, .name = "flotilla", .timeout_ms = 5000, .tls = &services->tls},
 		.prefix = services->prefix,
 		.window = PUBLISH_WINDOW,
 		.state = on_broker,
 		.data = session};
 
-	if (broker_url_check(services->amqp_url, err) < 0)
-		return err->code;
 	session->broker_down = clock_mono_ms();
 	return publisher_open(&session->loop, &options, &session->publisher, err);
 }

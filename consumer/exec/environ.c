@@ -11,7 +11,7 @@
 #define OURS "FLOTILLA_"
 
 /* The most that environ_for adds of its own. */
-#define OURS_MAX 9
+#define OURS_MAX 12
 
 char **environ_base(void)
 {
@@ -43,6 +43,18 @@ const char *environ_get(char *const *env, const char *name)
 	return NULL;
 }
 
+static size_t of_tls(const struct tls_files *tls, struct job_pair *ret)
+{
+	const struct job_pair pairs[] = {
+		{OURS "TLS_CA", tls->ca}, {OURS "TLS_CERT", tls->cert}, {OURS "TLS_KEY", tls->key}};
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+		if (pairs[i].value[0])
+			ret[n++] = pairs[i];
+	return n;
+}
+
 static size_t ours(const struct executor *executor, const struct handler *handler, const struct attempt *attempt,
 		   const char *number, const char *dir, struct job_pair ret[OURS_MAX])
 {
@@ -63,6 +75,7 @@ static size_t ours(const struct executor *executor, const struct handler *handle
 		ret[n++] = (struct job_pair){OURS "AMQP_URL", executor->amqp_url};
 		ret[n++] = (struct job_pair){OURS "REDIS_URL", executor->redis_url};
 		ret[n++] = (struct job_pair){OURS "PREFIX", executor->prefix};
+		n += of_tls(&executor->tls, ret + n);
 	}
 	return n;
 }

@@ -79,6 +79,9 @@ static void executor_free(struct executor *executor)
 	free(executor->amqp_url);
 	free(executor->redis_url);
 	free(executor->prefix);
+	free(executor->tls.ca);
+	free(executor->tls.cert);
+	free(executor->tls.key);
 	free(executor->worker_key);
 	free(executor->tasks);
 	free(executor);
@@ -107,6 +110,17 @@ static void start_timer(struct executor *executor, uv_timer_t *timer, uv_timer_c
 
 static char *copy_text(const char *text) { return xstrdup(text ? text : ""); }
 
+/* A job has another directory than its worker. */
+static char *absolute(const char *cwd, const char *path)
+{
+	struct buf text = BUF_INIT;
+
+	if (!path || !*path || *path == '/')
+		return copy_text(path);
+	buf_addf(&text, "%s/%s", cwd, path);
+	return buf_detach(&text);
+}
+
 static int fill(struct executor *executor, const struct exec_options *options, struct err *err)
 {
 	int r;
@@ -124,6 +138,9 @@ static int fill(struct executor *executor, const struct exec_options *options, s
 	executor->cwd = getcwd(NULL, 0);
 	if (!executor->cwd)
 		executor->cwd = xstrdup("/");
+	executor->tls.ca = absolute(executor->cwd, options->tls ? options->tls->ca : NULL);
+	executor->tls.cert = absolute(executor->cwd, options->tls ? options->tls->cert : NULL);
+	executor->tls.key = absolute(executor->cwd, options->tls ? options->tls->key : NULL);
 	r = handlers_load(&executor->handlers, options->handlers_file, err);
 	if (r == 0)
 		r = open_work_dir(executor, options->work_dir, err);

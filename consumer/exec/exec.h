@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "base/err.h"
+#include "base/tls.h"
 #include "job/job.h"
 
 struct executor; /* one per worker: the handlers, the work directory, the runner children */
@@ -26,7 +27,8 @@ struct exec_options {
 	int64_t keep_failed_dirs_ms; /* of the others */
 	/* for handlers with `services: true` */
 	const char *amqp_url, *redis_url, *prefix;
-	const char *worker_key; /* FLOTILLA_WORKER in the environment of all that is started; NULL: none */
+	const struct tls_files *tls; /* NULL: none */
+	const char *worker_key;      /* FLOTILLA_WORKER in the environment of all that is started; NULL: none */
 };
 
 /* How an attempt went. Borrowed for the call. */

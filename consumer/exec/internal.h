@@ -70,7 +70,8 @@ struct executor {
 	char *cwd;    /* the worker's own directory */
 	char *runner; /* the program flotilla-runner */
 	char *amqp_url, *redis_url, *prefix, *worker_key;
-	char **base_env; /* the worker's environment without FLOTILLA_*; NULL-terminated */
+	struct tls_files tls; /* absolute paths, or "" */
+	char **base_env;      /* the worker's environment without FLOTILLA_*; NULL-terminated */
 	bool allow_exec;
 	int64_t keep_dirs_ms, keep_failed_dirs_ms;
 	int64_t next_dir;

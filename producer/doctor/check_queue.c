@@ -13,8 +13,10 @@
 
 int queues_open(struct doctor *doctor, struct broker **ret, struct err *err)
 {
-	struct broker_options options = {
-		.url = doctor->session->app->services.amqp_url, .name = "flotilla doctor", .timeout_ms = 5000};
+	struct broker_options options = {.url = doctor->session->app->services.amqp_url,
+					 .name = "flotilla doctor",
+					 .timeout_ms = 5000,
+					 .tls = &doctor->session->app->services.tls};
 	int r = broker_open(&options, ret, err);
 
 	if (r == 0 && broker_channel(*ret, CHANNEL, err) < 0) {

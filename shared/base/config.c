@@ -236,6 +236,12 @@ void config_services_items(struct config_services *services, struct config_item 
 					.target = &services->prefix,
 					.default_text = "flotilla",
 					.check = config_check_prefix};
+	items[3] = (struct config_item){
+		.key = "tls_ca", .env = "FLOTILLA_TLS_CA", .type = CONFIG_TEXT, .target = &services->tls.ca};
+	items[4] = (struct config_item){
+		.key = "tls_cert", .env = "FLOTILLA_TLS_CERT", .type = CONFIG_TEXT, .target = &services->tls.cert};
+	items[5] = (struct config_item){
+		.key = "tls_key", .env = "FLOTILLA_TLS_KEY", .type = CONFIG_TEXT, .target = &services->tls.key};
 }
 
 void config_signing_item(char **target, struct config_item *ret)

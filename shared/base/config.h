@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/tls.h"
 
 enum config_type {
 	CONFIG_TEXT,    /* char *target: the caller's to free(), see config_release */
@@ -57,15 +58,17 @@ struct config_item *config_find(struct config_item *items, size_t count, const c
 /* Frees the text targets and sets them NULL. */
 void config_release(struct config_item *items, size_t count);
 
-/* What all programs share (contract, section 1): `amqp_url`, `redis_url`, `prefix`. */
+/* What all programs share (contract, section 1): `amqp_url`, `redis_url`, `prefix`, and `tls_ca`, `tls_cert`, `tls_key`
+ * for both services. */
 struct config_services {
 	char *amqp_url;
 	char *redis_url;
 	char *prefix;
+	struct tls_files tls;
 };
 
-#define CONFIG_SERVICES_COUNT 3
-/* Writes the three rows, with targets in `services`, to items[0..2] (amqp_url, redis_url, prefix in that order). */
+#define CONFIG_SERVICES_COUNT 6
+/* Writes their rows, with targets in `services`, to the first CONFIG_SERVICES_COUNT items, in that order. */
 void config_services_items(struct config_services *services, struct config_item *items);
 
 /* `signing_keys`, of the programs that sign or verify (base/keyring.h). */

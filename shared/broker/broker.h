@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/fault.h"
+#include "base/tls.h"
 
 struct broker;
 
@@ -22,10 +23,14 @@ struct broker_options {
 	const char *name; /* connection_name, shown in the management pages; may be NULL */
 	int timeout_ms;   /* for each answer; 0: 10 s */
 	int heartbeat_s;  /* 0: 10 s */
+	/* For amqps; NULL: the system's CAs. Borrowed as long as the connection (or the publisher) lives. */
+	const struct tls_files *tls;
 };
 
 /* Checks a URL without connecting. ERR_USAGE names what is wrong. The password never stands in an error or a log. */
 int broker_url_check(const char *url, struct err *err);
+/* The same, and whether the files of `tls` can be used where the URL asks for it. */
+int broker_options_check(const struct broker_options *options, struct err *err);
 /* "amqp://user@host:port/vhost", for people; the caller frees. Never NULL. */
 char *broker_url_shown(const char *url);
 
@@ -34,13 +39,16 @@ struct broker_url {
 	char *user, *password, *host, *vhost;
 	int port;
 	bool tls;
+	bool secret; /* it holds a password */
 };
 int broker_url_parse(const char *url, struct broker_url *ret, struct err *err);
 void broker_url_release(struct broker_url *url);
 
-/* Connects and logs in, announcing consumer_cancel_notify, connection.blocked, basic.nack, publisher_confirms and
+/* Over amqps with a certificate of ours and no password in the URL, the certificate is the login (EXTERNAL).
+ *
+ * Connects and logs in, announcing consumer_cancel_notify, connection.blocked, basic.nack, publisher_confirms and
  * authentication_failure_close. Blocks. ERR_SERVICE: not reached (try again); ERR_REFUSED: wrong password, no such
- * vhost. */
+ * vhost, a server that is not the right one (tls.h). */
 int broker_open(const struct broker_options *options, struct broker **ret, struct err *err);
 /* Closes, politely for at most a second where `polite`. NULL is fine. Returns NULL. */
 struct broker *broker_close(struct broker *broker, bool polite);

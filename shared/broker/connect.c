@@ -1,5 +1,4 @@
 /* Connecting, and operations that wait for their answer. */
-#include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
 #include <string.h>
 #include <sys/time.h>
@@ -99,7 +98,31 @@ static void set_table(amqp_table_entry_t *entry, const char *key, amqp_field_val
 	entry->value.kind = (uint8_t)kind;
 }
 
-static int login(struct broker *broker, const struct broker_url *url, const char *name, int heartbeat_s,
+/* A password that stands in the URL is meant to be used. */
+static bool by_certificate(const struct broker_url *url, const struct tls_files *files)
+{
+	return url->tls && !url->secret && tls_has_cert(files);
+}
+
+static int not_logged_in(struct broker *broker, const struct broker_url *url, int status, struct err *err)
+{
+	int r = session_lost(broker, err, "cannot log in", amqp_error_string2(status));
+
+	if (status == AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD)
+		return err_set(err, ERR_REFUSED, "RabbitMQ at %s does not offer the login %s", broker->where,
+			       url->secret ? "PLAIN"
+					   : "EXTERNAL, by certificate: enable its plugin rabbitmq_auth_mechanism_ssl, "
+					     "or write user and password in the URL");
+	if (!url->tls && (status == AMQP_STATUS_SOCKET_ERROR || status == AMQP_STATUS_CONNECTION_CLOSED ||
+			  status == AMQP_STATUS_BAD_AMQP_DATA))
+		err_set(err, r,
+			"RabbitMQ at %s: it ended the connection without a word of AMQP; if it speaks TLS "
+			"there, write amqps:// (--amqp, FLOTILLA_AMQP_URL)",
+			broker->where);
+	return r;
+}
+
+static int login(struct broker *broker, const struct broker_url *url, const struct broker_options *options,
 		 struct err *err)
 {
 	static const char *const abilities[] = {"consumer_cancel_notify", "connection.blocked", "basic.nack",
@@ -107,6 +130,9 @@ static int login(struct broker *broker, const struct broker_url *url, const char
 	enum { COUNT = sizeof abilities / sizeof *abilities };
 	amqp_table_entry_t can[COUNT], top[2];
 	amqp_table_t properties = {.num_entries = 1, .entries = top};
+	int heartbeat_s = options->heartbeat_s ? options->heartbeat_s : DEFAULT_HEARTBEAT_S;
+	bool external = by_certificate(url, options->tls);
+	amqp_rpc_reply_t reply;
 
 	for (int i = 0; i < COUNT; i++) {
 		set_table(&can[i], abilities[i], AMQP_FIELD_KIND_BOOLEAN);
@@ -114,51 +140,45 @@ static int login(struct broker *broker, const struct broker_url *url, const char
 	}
 	set_table(&top[0], "capabilities", AMQP_FIELD_KIND_TABLE);
 	top[0].value.value.table = (amqp_table_t){.num_entries = COUNT, .entries = can};
-	if (name) {
+	if (options->name) {
 		set_table(&top[1], "connection_name", AMQP_FIELD_KIND_UTF8);
-		top[1].value.value.bytes = amqp_cstring_bytes(name);
+		top[1].value.value.bytes = amqp_cstring_bytes(options->name);
 		properties.num_entries = 2;
 	}
-	return answer(broker, 0, "cannot log in",
-		      amqp_login_with_properties(broker->conn, url->vhost, CHANNEL_MAX, FRAME_MAX, heartbeat_s,
-						 &properties, AMQP_SASL_METHOD_PLAIN, url->user, url->password),
-		      err);
-}
-
-/* The certificates to trust: FLOTILLA_AMQP_CA, a PEM file; else what Debian trusts. */
-static amqp_socket_t *tls_socket(struct broker *broker, struct err *err)
-{
-	const char *ca = getenv("FLOTILLA_AMQP_CA");
-	amqp_socket_t *socket = amqp_ssl_socket_new(broker->conn);
-
-	if (!ca || !*ca)
-		ca = "/etc/ssl/certs/ca-certificates.crt";
-	if (!socket || amqp_ssl_socket_set_cacert(socket, ca)) {
-		err_set(err, ERR_USAGE,
-			"amqps: cannot read the certificates in %s; FLOTILLA_AMQP_CA names a PEM file to trust", ca);
-		return NULL;
-	}
-	amqp_ssl_socket_set_verify_peer(socket, 1);
-	amqp_ssl_socket_set_verify_hostname(socket, 1);
-	amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST);
-	return socket;
+	/* RabbitMQ takes the name for EXTERNAL from the certificate, the library sends none that is empty */
+	reply = amqp_login_with_properties(broker->conn, url->vhost, CHANNEL_MAX, FRAME_MAX, heartbeat_s, &properties,
+					   external ? AMQP_SASL_METHOD_EXTERNAL : AMQP_SASL_METHOD_PLAIN,
+					   external && !*url->user ? "-" : url->user, url->password);
+	if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
+		return not_logged_in(broker, url, reply.library_error, err);
+	return answer(broker, 0, "cannot log in", reply, err);
 }
 
 static struct timeval timeval_of(int ms) { return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000}; }
 
-static int reach(struct broker *broker, const struct broker_url *url, struct err *err)
+/* The library has connected; from now on it, and the session, have the plain end of what leads to the right server. */
+static int secure(struct broker *broker, amqp_socket_t *socket, const struct broker_url *url,
+		  const struct tls_files *files, int limit_ms, struct err *err)
 {
-	struct timeval limit = timeval_of(broker->timeout_ms);
-	struct timeval first = timeval_of(broker->timeout_ms < REACH_MS ? broker->timeout_ms : REACH_MS);
+	int wire = amqp_socket_get_sockfd(socket), fd;
+
+	amqp_tcp_socket_set_sockfd(socket, -1);
+	if (tls_start(files, wire, url->host, NULL, &broker->tls, &fd, err))
+		return err_prefix(err, "RabbitMQ at %s", broker->where);
+	amqp_tcp_socket_set_sockfd(socket, fd);
+	return tls_wait(broker->tls, limit_ms, err) ? err_prefix(err, "RabbitMQ at %s", broker->where) : 0;
+}
+
+static int reach(struct broker *broker, const struct broker_url *url, const struct tls_files *files, struct err *err)
+{
+	int first_ms = broker->timeout_ms < REACH_MS ? broker->timeout_ms : REACH_MS, status;
+	struct timeval limit = timeval_of(broker->timeout_ms), first = timeval_of(first_ms);
 	amqp_socket_t *socket;
-	int status;
 
 	broker->conn = amqp_new_connection();
-	if (!broker->conn)
-		return err_set(err, ERR_NOMEM, "out of memory");
-	socket = url->tls ? tls_socket(broker, err) : amqp_tcp_socket_new(broker->conn);
+	socket = broker->conn ? amqp_tcp_socket_new(broker->conn) : NULL;
 	if (!socket)
-		return url->tls ? err->code : err_set(err, ERR_NOMEM, "out of memory");
+		return err_set(err, ERR_NOMEM, "out of memory");
 	amqp_set_handshake_timeout(broker->conn, &first);
 	amqp_set_rpc_timeout(broker->conn, &limit);
 	status = amqp_socket_open_noblock(socket, url->host, url->port, &first);
@@ -167,13 +187,13 @@ static int reach(struct broker *broker, const struct broker_url *url, struct err
 			       "cannot connect to RabbitMQ at %s: %s; is it running, and is the URL right (--amqp, "
 			       "FLOTILLA_AMQP_URL)?",
 			       broker->where, amqp_error_string2(status));
-	return 0;
+	return url->tls ? secure(broker, socket, url, files, first_ms, err) : 0;
 }
 
 /* From here on the session writes and keeps the heartbeats itself (session.h). */
 static void take_over(struct broker *broker)
 {
-	broker->raw = true;
+	broker->ours = true;
 	amqp_tune_connection(broker->conn, amqp_get_channel_max(broker->conn), amqp_get_frame_max(broker->conn), 0);
 }
 
@@ -188,17 +208,15 @@ int broker_open(const struct broker_options *options, struct broker **ret, struc
 	broker = xcalloc(1, sizeof *broker);
 	broker->timeout_ms = options->timeout_ms ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
 	broker->where = broker_url_shown(options->url);
-	broker->user = xstrdup(url.user);
-	r = reach(broker, &url, err);
+	broker->user = xstrdup(by_certificate(&url, options->tls) ? "" : url.user);
+	r = reach(broker, &url, options->tls, err);
 	if (!r)
-		r = login(broker, &url, options->name,
-			  options->heartbeat_s ? options->heartbeat_s : DEFAULT_HEARTBEAT_S, err);
+		r = login(broker, &url, options, err);
 	if (!r) {
 		broker->fd = amqp_get_sockfd(broker->conn);
 		broker->frame_max = (size_t)amqp_get_frame_max(broker->conn);
 		broker->heartbeat_ms = (int64_t)amqp_get_heartbeat(broker->conn) * 1000;
-		if (!url.tls)
-			take_over(broker);
+		take_over(broker);
 		*ret = broker;
 	} else {
 		broker_close(broker, false);
@@ -231,6 +249,7 @@ struct broker *broker_close(struct broker *broker, bool polite)
 	}
 	if (broker->conn)
 		amqp_destroy_connection(broker->conn);
+	tls_close(broker->tls);
 	free_channels(broker);
 	buf_release(&broker->out);
 	buf_release(&broker->properties);

@@ -280,13 +280,13 @@ static int keep_heartbeat(struct broker *broker, struct err *err)
 	socklen_t len = sizeof info;
 	int64_t now;
 
-	if (!broker->raw || !broker->heartbeat_ms)
+	if (!broker->ours || !broker->heartbeat_ms)
 		return 0;
 	now = clock_mono_ms();
 	if (now < broker->next_look)
 		return 0;
 	broker->next_look = now + broker->heartbeat_ms / 8;
-	if (getsockopt(broker->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	if (getsockopt(broker->tls ? tls_wire(broker->tls) : broker->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
 	    info.tcpi_last_data_recv > 2 * broker->heartbeat_ms)
 		return session_lost(broker, err, "connected", "no sign of life for two heartbeats");
 	if (!broker_unsent(broker) && now - broker->last_sent >= broker->heartbeat_ms / 2 - broker->heartbeat_ms / 8)

@@ -114,7 +114,7 @@ static struct publisher *new_publisher(const struct publisher_options *options)
 int publisher_open(uv_loop_t *loop, const struct publisher_options *options, struct publisher **ret, struct err *err)
 {
 	struct publisher *publisher;
-	int r = broker_url_check(options->broker.url, err);
+	int r = broker_options_check(&options->broker, err);
 
 	if (r)
 		return r;

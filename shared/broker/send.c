@@ -13,7 +13,13 @@
 
 int session_lost(struct broker *broker, struct err *err, const char *doing, const char *why)
 {
+	struct err tls;
+
 	broker->dead = true;
+	/* The library sees no more than an end of file. To a session that has begun nothing is for ever. */
+	if (broker->tls && tls_why(broker->tls, &tls))
+		return err_set(err, broker->ours ? ERR_SERVICE : tls.code, "RabbitMQ at %s: %s", broker->where,
+			       tls.text);
 	return err_set(err, ERR_SERVICE, "RabbitMQ at %s: %s: %s", broker->where, doing, why);
 }
 
@@ -97,17 +103,11 @@ int session_settle(struct broker *broker, struct err *err) { return flush_to(bro
 
 int session_send(struct broker *broker, uint16_t channel, amqp_method_number_t id, void *decoded, struct err *err)
 {
-	int status;
-
 	if (broker->dead)
 		return session_alive(broker, err);
-	if (broker->raw) {
-		if (frame_method(&broker->out, channel, id, decoded))
-			return err_set(err, ERR_INPUT, "%s does not fit into a frame", amqp_method_name(id));
-		return broker_unsent(broker) < OUT_FLUSH ? 0 : broker_flush(broker, err);
-	}
-	status = amqp_send_method(broker->conn, channel, id, decoded);
-	return status ? session_lost(broker, err, amqp_method_name(id), amqp_error_string2(status)) : 0;
+	if (frame_method(&broker->out, channel, id, decoded))
+		return err_set(err, ERR_INPUT, "%s does not fit into a frame", amqp_method_name(id));
+	return broker_unsent(broker) < OUT_FLUSH ? 0 : broker_flush(broker, err);
 }
 
 int broker_qos(struct broker *broker, uint16_t channel, uint16_t prefetch, struct err *err)
@@ -140,15 +140,9 @@ int session_publish(struct broker *broker, uint16_t channel, amqp_basic_publish_
 		    const amqp_basic_properties_t *properties, const void *body, size_t body_len, struct err *err)
 {
 	size_t start = broker->out.len;
-	int status;
 
 	if (broker->dead)
 		return session_alive(broker, err);
-	if (!broker->raw) {
-		status = amqp_basic_publish(broker->conn, channel, method->exchange, method->routing_key, 1, 0,
-					    properties, (amqp_bytes_t){.len = body_len, .bytes = (void *)body});
-		return status ? session_lost(broker, err, "cannot publish", amqp_error_string2(status)) : 0;
-	}
 	if (frame_method(&broker->out, channel, AMQP_BASIC_PUBLISH_METHOD, method) ||
 	    frame_header(&broker->out, channel, properties, body_len)) {
 		broker->out.len = start;

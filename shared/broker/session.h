@@ -1,10 +1,11 @@
 /* The inside of `struct broker`, for this room only.
  *
- * On plain TCP the session writes its frames itself, into `out`, many to a system call, and never waits for the socket
- * while it does; the library reads. So that the library never writes into the middle of a frame of ours, its own
- * heartbeats are off and the session sends them; before anything that makes the library write (an operation that waits
- * for its answer), `out` is sent to the end. Over TLS there is no such way to the socket: the library writes
- * everything, a frame at a time, and keeps its heartbeats.
+ * The session writes its frames itself, into `out`, many to a system call, and never waits for the socket while it
+ * does; the library reads. So that the library never writes into the middle of a frame of ours, its own heartbeats are
+ * off and the session sends them; before anything that makes the library write (an operation that waits for its
+ * answer), `out` is sent to the end. Until it is logged in the library writes. Over TLS `fd` is the plain end of a
+ * struct tls, and all this is the same: the library's own TLS has no way for our frames, knows no address in a
+ * certificate, and does not say what it found wrong.
  */
 #ifndef FLOTILLA_BROKER_SESSION_H
 #define FLOTILLA_BROKER_SESSION_H
@@ -32,8 +33,9 @@ struct assembly {
 struct broker {
 	amqp_connection_state_t conn;
 	int fd;
-	bool raw;  /* our own writer, see above */
-	bool dead; /* an error ended it; nothing can be sent any more */
+	struct tls *tls; /* NULL: `fd` is the connection to the broker itself */
+	bool ours;       /* logged in: our own writer, see above */
+	bool dead;       /* an error ended it; nothing can be sent any more */
 	char *user;
 	char *where; /* for people */
 	int timeout_ms;

@@ -59,6 +59,7 @@ static int take_user(const char *text, size_t len, struct broker_url *url, struc
 	size_t user_len = colon ? (size_t)(colon - text) : len;
 
 	url->user = decode(text, user_len);
+	url->secret = colon;
 	url->password = colon ? decode(colon + 1, len - user_len - 1) : xstrdup("");
 	if (!url->user || !url->password)
 		return bad(err, "a bad %-escape in user or password");
@@ -117,6 +118,7 @@ static int parse(const char *at, struct broker_url *url, struct err *err)
 	len = slash ? (size_t)(slash - at) : strlen(at);
 	sign = memrchr(at, '@', len);
 	r = sign ? take_user(at, (size_t)(sign - at), url, err) : take_user("guest:guest", 11, url, err);
+	url->secret = url->secret && sign;
 	if (r)
 		return r;
 	if (sign) {
@@ -159,6 +161,18 @@ int broker_url_check(const char *url, struct err *err)
 	if (!r)
 		broker_url_release(&parsed);
 	return r;
+}
+
+int broker_options_check(const struct broker_options *options, struct err *err)
+{
+	struct broker_url parsed;
+	bool tls;
+
+	if (broker_url_parse(options->url, &parsed, err))
+		return err->code;
+	tls = parsed.tls;
+	broker_url_release(&parsed);
+	return tls ? tls_check(options->tls, err) : 0;
 }
 
 char *broker_url_shown(const char *url)

@@ -52,7 +52,7 @@ static struct broker *open_session(int fd, int far_end)
 	must(amqp_simple_wait_frame_noblock(broker->conn, &frame, &now) == AMQP_STATUS_OK);
 	amqp_tune_connection(broker->conn, 2047, 131072, 0);
 	broker->fd = fd;
-	broker->raw = true;
+	broker->ours = true;
 	broker->frame_max = 131072;
 	broker->where = xstrdup("here");
 	broker->user = xstrdup("guest");

@@ -18,25 +18,26 @@ struct settings {
 static void items_of(struct settings *settings, struct config_item *items)
 {
 	config_services_items(&settings->services, items);
-	items[3] = (struct config_item){.key = "slots",
-					.env = "T_SLOTS",
-					.type = CONFIG_INT,
-					.target = &settings->slots,
-					.default_text = "4",
-					.min = 1,
-					.max = 64};
-	items[4] = (struct config_item){.key = "lease",
-					.env = "T_LEASE",
-					.type = CONFIG_DURATION,
-					.target = &settings->lease,
-					.default_text = "10s",
-					.min = 1000,
-					.max = 3600000};
-	items[5] = (struct config_item){.key = "allow_exec", .type = CONFIG_BOOL, .target = &settings->allow_exec};
-	items[6] = (struct config_item){.key = "priorities",
-					.type = CONFIG_TEXT,
-					.target = &settings->priorities,
-					.default_text = "high,normal,low"};
+	items[CONFIG_SERVICES_COUNT] = (struct config_item){.key = "slots",
+							    .env = "T_SLOTS",
+							    .type = CONFIG_INT,
+							    .target = &settings->slots,
+							    .default_text = "4",
+							    .min = 1,
+							    .max = 64};
+	items[CONFIG_SERVICES_COUNT + 1] = (struct config_item){.key = "lease",
+								.env = "T_LEASE",
+								.type = CONFIG_DURATION,
+								.target = &settings->lease,
+								.default_text = "10s",
+								.min = 1000,
+								.max = 3600000};
+	items[CONFIG_SERVICES_COUNT + 2] =
+		(struct config_item){.key = "allow_exec", .type = CONFIG_BOOL, .target = &settings->allow_exec};
+	items[CONFIG_SERVICES_COUNT + 3] = (struct config_item){.key = "priorities",
+								.type = CONFIG_TEXT,
+								.target = &settings->priorities,
+								.default_text = "high,normal,low"};
 }
 
 /* A file with that text; the caller unlinks and frees its path. */
@@ -85,7 +86,8 @@ Test(config, defaults)
 	cr_expect_str_eq(settings.services.redis_url, "redis://localhost:6379/0");
 	cr_expect_str_eq(settings.services.prefix, "flotilla");
 	cr_expect(settings.slots == 4 && settings.lease == 10000 && !settings.allow_exec);
-	cr_expect(items[3].source == CONFIG_DEFAULT && items[5].source == CONFIG_NOWHERE);
+	cr_expect(items[CONFIG_SERVICES_COUNT].source == CONFIG_DEFAULT &&
+		  items[CONFIG_SERVICES_COUNT + 2].source == CONFIG_NOWHERE);
 	config_release(items, COUNT);
 	cr_expect_null(settings.services.prefix);
 }
@@ -160,7 +162,7 @@ Test(config, a_missing_file_and_a_bad_environment)
 	setenv("T_SLOTS", "0", 1);
 	cr_expect(config_load(items, COUNT, NULL, &err) == ERR_INPUT);
 	cr_expect_str_eq(err.text, "T_SLOTS: must be a whole number from 1 to 64, not \"0\"");
-	cr_expect(config_set(&items[3], "x", "--slots", &err) == ERR_USAGE);
+	cr_expect(config_set(&items[CONFIG_SERVICES_COUNT], "x", "--slots", &err) == ERR_USAGE);
 	cr_expect_str_eq(err.text, "--slots: must be a whole number from 1 to 64, not \"x\"");
 	config_release(items, COUNT);
 }
