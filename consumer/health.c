@@ -105,8 +105,10 @@ void health_tick(struct worker *worker)
 		health->served_at = now;
 	if (!health->ready && serving)
 		buf_adds(&lines, "READY=1\n");
-	if (!health->stopping && worker->draining)
+	if (!health->stopping && worker->draining) {
 		buf_adds(&lines, "STOPPING=1\n");
+		health->extended_at = 0; /* the manager's time for it begins now */
+	}
 	tell_status(worker, now, &lines);
 	tell_life(worker, now, &lines);
 	/* what did not get through is said again at the next look */

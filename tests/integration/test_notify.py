@@ -128,7 +128,7 @@ def test_stopping_is_told_and_may_take_its_grace(fleet, manager):
     extended = manager.said("EXTEND_TIMEOUT_USEC=30000000")
     worker.process.send_signal(signal.SIGTERM)
     manager.hears("STOPPING=1")
-    until(lambda: manager.said("EXTEND_TIMEOUT_USEC=30000000") > extended, what="more time to stop")
+    assert manager.said("EXTEND_TIMEOUT_USEC=30000000") > extended, "with it, since the manager's time begins then"
     manager.hears("STATUS=pool default: stopping, 1 of 1 slots busy, 0 jobs held")
     os.kill(first, signal.SIGTERM)
     assert worker.process.wait(30) == 0, worker.log()
