@@ -41,6 +41,7 @@ static const struct argp_option options[] = {
 	{"handlers", 'H', "FILE", 0, "YAML file of the handlers", 2},
 	{"work-dir", 'w', "DIR", 0, "where job directories are made [./flotilla-work]", 2},
 	{"allow-exec", 'x', NULL, 0, "let jobs of the task exec bring their command lines", 2},
+	{"job-user", 'u', "USER", 0, "who runs the jobs of handlers that name no user [the worker's user]", 2},
 	{"signing-keys", 'K', "FILE", 0, "the keys by which jobs are signed: lines of ID and KEY", 2},
 	{"require-signed", 'S', NULL, 0, "take no message that is not signed with one of them", 2},
 	{"lease", 'l', "DURATION", 0, "how long a running job is this worker's without a sign of life [10s]", 3},
@@ -104,6 +105,7 @@ static void settings_init(struct settings *s, const char *name, const char *slot
 	TEXT("pool", pool, "default", check_pool);
 	TEXT("name", name, name, check_name);
 	TEXT("handlers", handlers, NULL, NULL);
+	TEXT("job_user", job_user, NULL, NULL);
 	TEXT("work_dir", work_dir, "./flotilla-work", NULL);
 	TEXT("log_format", log_format, "text", check_format);
 	TEXT("priorities", priorities, "high,normal,low", NULL);

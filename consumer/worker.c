@@ -212,6 +212,7 @@ static int open_executor(struct worker *worker, struct err *err)
 					     .work_dir = o->work_dir,
 					     .pool = o->pool,
 					     .allow_exec = o->allow_exec,
+					     .job_user = o->job_user,
 					     .keep_dirs_ms = o->keep_dirs_ms,
 					     .keep_failed_dirs_ms = o->keep_dirs_ms * 7,
 					     .amqp_url = o->amqp_url,

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "exec/confine.h"
 #include "exec/internal.h"
 #include "exec/runner.h"
 
@@ -112,16 +113,19 @@ char **environ_for(const struct executor *executor, const struct handler *handle
 	const struct job_pair *theirs = attempt ? attempt->job->env : NULL;
 	size_t theirs_count = attempt ? attempt->job->env_count : 0, count = 0, own, room;
 	struct job_pair pairs[OURS_MAX];
+	char *const *base = executor->base_env;
 	char number[24] = "", **list, *text;
 
 	if (attempt)
 		snprintf(number, sizeof number, "%lld", (long long)attempt->number);
 	own = ours(executor, handler, attempt, number, dir, pairs);
-	while (executor->base_env[count])
+	if (handler->confinement && handler->confinement->env)
+		base = handler->confinement->env;
+	while (base[count])
 		count++;
 	room = (count + theirs_count + own + 1) * sizeof *list;
 	list = xmalloc(room + text_size(theirs, theirs_count) + text_size(pairs, own));
-	memcpy(list, executor->base_env, count * sizeof *list);
+	memcpy(list, base, count * sizeof *list);
 	text = (char *)list + room;
 	for (size_t i = 0; i < theirs_count; i++)
 		text = set(list, &count, text, &theirs[i]);

@@ -21,7 +21,8 @@ static int make_dirs(char *path, struct err *err)
 		if (was != '/' && was != '\0')
 			continue;
 		*at = '\0';
-		if (mkdir(path, 0777) < 0 && errno != EEXIST)
+		/* Jobs of other users pass through it, and see no names. */
+		if (mkdir(path, was ? 0777 : 0711) < 0 && errno != EEXIST)
 			return err_set(err, ERR_USAGE, "the work directory %s cannot be made: %s", path,
 				       strerror(errno));
 		*at = was;
@@ -48,7 +49,7 @@ static int open_work_dir(struct executor *executor, const char *path, struct err
 	return r;
 }
 
-static bool known(const struct executor *executor, const struct handler *handler)
+bool executor_has(const struct executor *executor, const struct handler *handler)
 {
 	return handler && (handler->kind != &kind_exec || executor->allow_exec);
 }
@@ -59,7 +60,7 @@ static char *join_tasks(const struct executor *executor)
 
 	for (size_t i = 0; i < executor->handlers.count; i++) {
 		const struct handler *handler = &executor->handlers.items[i];
-		if (!known(executor, handler))
+		if (!executor_has(executor, handler))
 			continue;
 		if (text.len > 0)
 			buf_adds(&text, ",");
@@ -144,6 +145,8 @@ static int fill(struct executor *executor, const struct exec_options *options, s
 	r = handlers_load(&executor->handlers, options->handlers_file, err);
 	if (r == 0)
 		r = open_work_dir(executor, options->work_dir, err);
+	if (r == 0)
+		r = confine_handlers(executor, options, err);
 	return r;
 }
 
@@ -211,7 +214,7 @@ enum exec_knows executor_knows(const struct executor *executor, const char *task
 	const struct handler *handler = handlers_find(&executor->handlers, task);
 	if (!handler)
 		return EXEC_UNKNOWN;
-	return known(executor, handler) ? EXEC_KNOWN : EXEC_NOT_ALLOWED;
+	return executor_has(executor, handler) ? EXEC_KNOWN : EXEC_NOT_ALLOWED;
 }
 
 const char *executor_tasks(const struct executor *executor) { return executor->tasks; }
@@ -283,7 +286,7 @@ int exec_start(struct executor *executor, const struct exec_request *request, st
 		refuse(request, JOB_REASON_UNKNOWN_TASK, "this worker has no handler for the task");
 		return 0;
 	}
-	if (!known(executor, handler)) {
+	if (!executor_has(executor, handler)) {
 		refuse(request, JOB_REASON_NOT_ALLOWED, "this worker runs no commands (--allow-exec)");
 		return 0;
 	}

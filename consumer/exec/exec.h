@@ -23,6 +23,7 @@ struct exec_options {
 	const char *work_dir;
 	const char *pool;
 	bool allow_exec;
+	const char *job_user;        /* who runs what a handler names no user for; NULL: the worker's user */
 	int64_t keep_dirs_ms;        /* of jobs that succeeded */
 	int64_t keep_failed_dirs_ms; /* of the others */
 	/* for handlers with `services: true` */
@@ -58,7 +59,8 @@ struct exec_request {
 	void *data;
 };
 
-/* Reads the handlers (ERR_USAGE: file, line, what), makes the work directory, starts nothing yet but clean-up of old
+/* Reads the handlers (ERR_USAGE: file, line, what), makes the work directory, tries what handlers ask of this worker
+ * (users, limits, namespaces; ERR_USAGE where it cannot give it), starts nothing yet but clean-up of old
  * directories. */
 int executor_open(uv_loop_t *loop, const struct exec_options *options, struct executor **ret, struct err *err);
 /* Kills what still runs (SIGKILL to process groups), ends the runners, frees. No callbacks are called from here on. */

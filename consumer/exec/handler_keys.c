@@ -6,6 +6,7 @@
 
 #include "base/duration.h"
 #include "exec/command_line.h"
+#include "exec/confine_keys.h"
 #include "exec/process.h"
 #include "exec/runner.h"
 
@@ -184,11 +185,12 @@ static const struct key {
 	bool is_way;      /* to run: one of them, and only one */
 	const char *only; /* with this way; NULL: any */
 } keys[] = {
-	{"command", take_command, true, NULL},       {"runner", take_runner, true, NULL},
-	{"plugin", take_plugin, true, NULL},         {"timeout", take_timeout, false, NULL},
-	{"retries", take_retries, false, NULL},      {"processes", take_processes, false, "runner"},
-	{"services", take_services, false, NULL},    {"env", take_env, false, "command"},
-	{"options", take_options, false, "command"},
+	{"command", take_command, true, NULL},        {"runner", take_runner, true, NULL},
+	{"plugin", take_plugin, true, NULL},          {"timeout", take_timeout, false, NULL},
+	{"retries", take_retries, false, NULL},       {"processes", take_processes, false, "runner"},
+	{"services", take_services, false, NULL},     {"env", take_env, false, "command"},
+	{"options", take_options, false, "command"},  {"user", confine_take_user, false, NULL},
+	{"limits", confine_take_limits, false, NULL}, {"isolate", confine_take_isolate, false, NULL},
 };
 
 static const struct key *find_key(const char *name)
@@ -206,7 +208,7 @@ static int take_key(struct handler *handler, const struct yaml_node *node, struc
 	if (!key)
 		return yaml_error(err, node,
 				  "the handler %s: there is no \"%s\"; there are command, runner, plugin, timeout, "
-				  "retries, processes, services, env and options",
+				  "retries, processes, services, env, options, user, limits and isolate",
 				  handler->name, node->key);
 	if (key->is_way && handler->kind)
 		return yaml_error(err, node, "the handler %s: command, runner and plugin exclude each other",
@@ -234,7 +236,25 @@ static int check_whole(const struct handler *handler, const struct yaml_node *no
 			return yaml_error(err, node->items[i], "the handler %s: %s goes with a %s only", handler->name,
 					  key->name, key->only);
 	}
+	if (confine_check_paths(handler, yaml_get(node, "isolate"), err) < 0)
+		return err->code;
 	return handler->kind == &kind_command ? check_command(handler, yaml_get(node, "command"), err) : 0;
+}
+
+int handler_take_more(struct handler *handler, const struct yaml_node *node, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < node->count && r == 0; i++) {
+		const struct key *key = find_key(node->items[i]->key);
+		if (!key || key->is_way || key->only)
+			return yaml_error(err, node->items[i],
+					  "%s is built in: it can have user, limits, isolate, timeout, retries and "
+					  "services here, not \"%s\"",
+					  handler->name, node->items[i]->key);
+		r = key->take(handler, node->items[i], err);
+	}
+	return r;
 }
 
 int handler_take(struct handler *handler, const struct yaml_node *node, struct err *err)

@@ -7,5 +7,7 @@
 
 /* Fills `handler`, whose name, base and defaults are set, from the map `node`. ERR_INPUT with file and line. */
 int handler_take(struct handler *handler, const struct yaml_node *node, struct err *err);
+/* The same for one that is built in, which has its way to run already. */
+int handler_take_more(struct handler *handler, const struct yaml_node *node, struct err *err);
 
 #endif

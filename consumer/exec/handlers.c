@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/yaml.h"
+#include "exec/confine.h"
 #include "exec/handler_keys.h"
 #include "exec/internal.h"
 #include "exec/process.h"
@@ -38,6 +39,7 @@ static void handler_release(struct handler *handler)
 	free(handler->base);
 	process_argv_free(handler->argv);
 	process_argv_free(handler->env);
+	confinement_free(handler->confinement);
 	runners_free(handler->runners);
 }
 
@@ -60,22 +62,35 @@ const struct handler *handlers_find(const struct handlers *handlers, const char 
 	return bsearch(&key, handlers->items, handlers->count, sizeof key, by_name);
 }
 
+/* The built-ins stand first; the file's own names cannot repeat (yaml.h). */
+static struct handler *find_built_in(const struct handlers *handlers, const char *name)
+{
+	for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
+		if (strcmp(handlers->items[i].name, name) == 0)
+			return &handlers->items[i];
+	return NULL;
+}
+
 static int check_name(const struct handlers *handlers, const struct yaml_node *node, struct err *err)
 {
 	if (!*node->key || strlen(node->key) > MAX_NAME || strchr(node->key, ','))
 		return yaml_error(err, node, "a handler's name has 1 to %d characters and no comma", MAX_NAME);
-	/* The built-ins stand first, sorted; the file's own names cannot repeat (yaml.h). */
-	for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
-		if (strcmp(handlers->items[i].name, node->key) == 0)
-			return yaml_error(err, node, "%s is built in: give the handler another name", node->key);
+	if (find_built_in(handlers, node->key))
+		return yaml_error(err, node, "%s is built in: give the handler another name", node->key);
 	return 0;
 }
 
 static int take_handler(struct handlers *handlers, const char *base, const struct yaml_node *node, struct err *err)
 {
-	struct handler *handler;
-	int r = check_name(handlers, node, err);
+	struct handler *handler = find_built_in(handlers, node->key);
+	int r;
 
+	/* exec and replay are processes too, and their limits can be set. */
+	if (handler && handler->kind->wants_results && node->kind == YAML_MAP) {
+		handler->line = node->key_line;
+		return handler_take_more(handler, node, err);
+	}
+	r = check_name(handlers, node, err);
 	if (r < 0)
 		return r;
 	if (node->kind != YAML_MAP)

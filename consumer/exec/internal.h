@@ -21,6 +21,7 @@
 #define KILL_AFTER_MS 5000
 #define OUTPUT_EVERY_MS 1000
 
+struct confinement;
 struct runners;
 
 /* One way to run a job. */
@@ -53,8 +54,9 @@ struct handler {
 	int64_t timeout_ms, retries;
 	int processes;
 	bool services;
-	bool any_env; /* jobs may set any name */
-	bool options; /* values of placeholders may be options */
+	bool any_env;                    /* jobs may set any name */
+	bool options;                    /* values of placeholders may be options */
+	struct confinement *confinement; /* NULL: as the worker itself */
 	struct runners *runners;
 };
 
@@ -150,6 +152,9 @@ const char *environ_get(char *const *env, const char *name);
  * ERR_NOT_FOUND in words. */
 int program_find(const char *program, const char *base, char *const *env, char **ret, struct err *err);
 
+/* confine_handlers.c: users, limits and namespaces of all handlers, checked and tried. ERR_USAGE in words. */
+int confine_handlers(struct executor *executor, const struct exec_options *options, struct err *err);
+
 /* sweep.c: removes old job directories in the thread pool, if it is not doing so. */
 void sweep_start(struct executor *executor);
 /* The executor goes: the sweep may end on its own. */
@@ -159,6 +164,8 @@ void sweep_forget(struct executor *executor);
 void runners_close(struct executor *executor, struct handler *handler);
 /* Text for `error` of a process' end: "exit status 3", "killed by signal 9 (Killed)". */
 void describe_status(int status, char *text, size_t size);
+/* exec.c: whether this worker runs it. */
+bool executor_has(const struct executor *executor, const struct handler *handler);
 /* exec.c: one handle of the executor has closed. */
 void executor_handle_closed(struct executor *executor);
 

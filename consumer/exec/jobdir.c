@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "exec/confine.h"
 #include "job/json.h"
 
 /* Other workers may use the same work directory: after this many names that are taken, the steps grow. */
@@ -148,6 +149,21 @@ static int write_job(const struct attempt *attempt, const struct jobdir *dir, st
 	return 0;
 }
 
+/* The directory last: until then nobody else can do anything in it. */
+static int give_away(const struct confinement *to, struct jobdir *dir, struct err *err)
+{
+	dir->owner = geteuid();
+	if (!to || !to->other_user)
+		return 0;
+	dir->owner = to->uid;
+	if (fchown(dir->out, to->uid, to->gid) < 0 || fchown(dir->err, to->uid, to->gid) < 0 ||
+	    fchownat(dir->fd, "job.json", to->uid, to->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fchown(dir->fd, to->uid, to->gid) < 0)
+		return err_set(err, ERR_SYSTEM, "%s: cannot be given to the user %s: %s", dir->path, to->user,
+			       strerror(errno));
+	return 0;
+}
+
 int jobdir_make(struct executor *executor, const struct attempt *attempt, struct jobdir *ret, struct err *err)
 {
 	const int flags = O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC;
@@ -163,7 +179,8 @@ int jobdir_make(struct executor *executor, const struct attempt *attempt, struct
 	}
 	if (ret->err < 0 || ret->out < 0)
 		return err_set(err, ERR_SYSTEM, "%s: its files cannot be made: %s", ret->path, strerror(errno));
-	return write_job(attempt, ret, err);
+	r = write_job(attempt, ret, err);
+	return r < 0 ? r : give_away(attempt->handler->confinement, ret, err);
 }
 
 void jobdir_release(struct jobdir *dir)
@@ -219,6 +236,9 @@ int jobdir_result(const struct jobdir *dir, struct buf *ret, struct err *err)
 		return err_set(err, ERR_INPUT, "the file result cannot be read: %s", strerror(errno));
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return err_set(err, ERR_INPUT, "result is not a plain file");
+	/* A hard link to what only the worker may read. */
+	if (dir->owner != geteuid() && st.st_uid != dir->owner)
+		return err_set(err, ERR_INPUT, "result is a file of another user");
 	if (read_result(fd, &text) < 0 || FAULT(RESULT_READ))
 		return err_set(err, ERR_INPUT, "the file result cannot be read: %s", strerror(errno));
 	if (text.len > RESULT_MAX)
@@ -236,6 +256,17 @@ static void add_number(struct buf *text, const char *name, bool present, int64_t
 		buf_addf(text, "\"%s\":%lld", name, (long long)value);
 	else
 		buf_addf(text, "\"%s\":null", name);
+}
+
+/* A directory keeps what is in it, under another name. */
+static bool clear_away(int dir, const char *name)
+{
+	CLEANUP(buf_release) struct buf to = BUF_INIT;
+
+	if (unlinkat(dir, name, 0) == 0)
+		return true;
+	buf_addf(&to, ".%s", name);
+	return errno == EISDIR && (renameat(dir, name, dir, to.data) == 0 || unlinkat(dir, name, AT_REMOVEDIR) == 0);
 }
 
 void jobdir_profile(const struct jobdir *dir, bool failed, int status, const struct rusage *usage, int64_t wall_ms)
@@ -266,7 +297,7 @@ void jobdir_profile(const struct jobdir *dir, bool failed, int status, const str
 		write_file(dir->fd, "failed", "", 0);
 	r = write_file(dir->fd, "profile.json", text.data, text.len);
 	/* The job may have left something of that name. */
-	if (r < 0 && errno == EEXIST && unlinkat(dir->fd, "profile.json", 0) == 0)
+	if (r < 0 && errno == EEXIST && clear_away(dir->fd, "profile.json"))
 		r = write_file(dir->fd, "profile.json", text.data, text.len);
 	if (r < 0)
 		log_warn("%s/profile.json cannot be written: %s", dir->path, strerror(errno));

@@ -9,15 +9,16 @@ struct jobdir {
 	/* Open while the attempt runs, and locked (flock) so that no worker sweeps it away; -1: none. */
 	int fd;
 	int out, err; /* its files stdout and stderr */
+	uid_t owner;  /* whose it is: the job's user */
 };
 
 #define JOBDIR_INIT                                                                                                    \
 	{                                                                                                              \
-		NULL, -1, -1, -1                                                                                       \
+		NULL, -1, -1, -1, 0                                                                                    \
 	}
 
-/* Makes the next directory there is no such of, with empty stdout and stderr and a complete job.json. ERR_SYSTEM in
- * words; `ret` can be released either way. */
+/* Makes the next directory there is no such of, with empty stdout and stderr and a complete job.json, for the
+ * handler's user alone. ERR_SYSTEM in words; `ret` can be released either way. */
 int jobdir_make(struct executor *executor, const struct attempt *attempt, struct jobdir *ret, struct err *err);
 void jobdir_release(struct jobdir *dir);
 

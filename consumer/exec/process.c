@@ -55,9 +55,13 @@ static void judge(struct process *process, int status, struct outcome *outcome, 
 {
 	struct attempt *attempt = process->attempt;
 
-	outcome->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	outcome->exit_code = WIFEXITED(status) && !process->child.failure ? WEXITSTATUS(status) : -1;
 	outcome->succeeded = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	if (!outcome->succeeded) {
+	if (process->child.failure) {
+		outcome->succeeded = false;
+		outcome->reason = JOB_REASON_ERROR;
+		outcome->error = process->child.failure;
+	} else if (!outcome->succeeded) {
 		outcome->reason = WIFSIGNALED(status) ? JOB_REASON_SIGNAL : JOB_REASON_EXIT;
 		describe_status(status, err->text, sizeof err->text);
 		outcome->error = err->text;
@@ -110,6 +114,8 @@ static int spawn(struct process *process, char **argv, const char *base, struct 
 	struct spawn spawn = {.argv = argv,
 			      .env = env,
 			      .dir_fd = process->dir.fd,
+			      .dir = process->dir.path,
+			      .confinement = attempt->handler->confinement,
 			      .in = executor->children.null_fd,
 			      .out = process->dir.out,
 			      .err = process->dir.err};

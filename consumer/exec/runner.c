@@ -157,6 +157,10 @@ static enum job_reason judge(const struct runner *runner, int status, char *text
 {
 	char how[128];
 
+	if (runner->child.failure) {
+		snprintf(text, size, "the runner: %s", runner->child.failure);
+		return JOB_REASON_ERROR;
+	}
 	describe_status(status, how, sizeof how);
 	if (runner->complaint && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
 		snprintf(text, size, "the runner was killed: %s", runner->complaint);

@@ -262,7 +262,14 @@ static int spawn(struct runner *runner, const struct handler *handler, struct ex
 	CLEANUP(freep) char *path = NULL;
 	CLEANUP(closep) int dir = open(handler->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP(freep) char **env = environ_for(executor, handler, NULL, NULL);
-	struct spawn spawn = {.argv = handler->argv, .env = env, .dir_fd = dir, .in = wire, .out = wire, .err = words};
+	struct spawn spawn = {.argv = handler->argv,
+			      .env = env,
+			      .dir_fd = dir,
+			      .dir = handler->base,
+			      .confinement = handler->confinement,
+			      .in = wire,
+			      .out = wire,
+			      .err = words};
 	int r = program_find(handler->argv[0], handler->base, env, &path, err);
 
 	spawn.path = path;

@@ -10,28 +10,15 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "exec/child.h"
+#include "exec/confine.h"
 
-#if defined(__clang__)
-#define NOT_SANITIZED __attribute__((no_sanitize("address", "undefined", "thread")))
-#else
-#define NOT_SANITIZED __attribute__((no_sanitize_address, no_sanitize_undefined, no_sanitize_thread))
-#endif
-
-/* What the child fails with, in words. */
-enum step { STEP_SESSION, STEP_FILES, STEP_DIR, STEP_EXEC };
-static const char *const steps[] = {"cannot get a session of its own", "cannot set up its files",
-				    "cannot enter its directory", "cannot be started"};
-
-struct failure {
-	volatile enum step step;
-	volatile int error;
-};
-
-static void fail_child(struct failure *failure, enum step step) NOT_SANITIZED;
-static void fail_child(struct failure *failure, enum step step)
+noreturn void child_fail(struct failure *failure, enum step step)
 {
-	failure->step = step;
 	failure->error = errno;
+	failure->step = step;
+	if (failure->fd >= 0 && write(failure->fd, failure, sizeof *failure) < 0)
+		_exit(126);
 	_exit(127);
 }
 
@@ -61,36 +48,46 @@ static void reset_signals(const sigset_t *changed)
 	sigprocmask(SIG_SETMASK, &action.sa_mask, NULL);
 }
 
-/* dup2 clears close-on-exec, but not where both numbers are the same: none of ours is below 3 (children_open). */
-static bool place_files(const struct spawn *spawn) NOT_SANITIZED;
-static bool place_files(const struct spawn *spawn)
+/* dup2 clears close-on-exec, but not where both numbers are the same: none of ours is below 3 (children_open). What
+ * takes the words of a failure is kept as 3, until exec. */
+static bool place_files(const struct spawn *spawn, struct failure *failure) NOT_SANITIZED;
+static bool place_files(const struct spawn *spawn, struct failure *failure)
 {
 	if (dup2(spawn->in, 0) < 0 || dup2(spawn->out, 1) < 0 || dup2(spawn->err, 2) < 0)
 		return false;
-	close_range(3, ~0U, 0);
+	if (failure->fd > 3) {
+		if (dup3(failure->fd, 3, O_CLOEXEC) < 0)
+			return false;
+		failure->fd = 3;
+	}
+	close_range(failure->fd < 0 ? 3 : 4, ~0U, 0);
 	return true;
 }
 
-/* In the child, on memory shared with the worker: system calls only. */
+/* In the child, mostly on memory shared with the worker: system calls only. */
 static void run_child(const struct spawn *spawn, const sigset_t *changed, pid_t parent,
 		      struct failure *failure) NOT_SANITIZED;
 static void run_child(const struct spawn *spawn, const sigset_t *changed, pid_t parent, struct failure *failure)
 {
 	if (setsid() < 0)
-		fail_child(failure, STEP_SESSION);
+		child_fail(failure, STEP_SESSION);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* The worker may have died before that was set. */
 	if (getppid() != parent)
 		_exit(127);
 	reset_signals(changed);
 	if (fchdir(spawn->dir_fd) < 0)
-		fail_child(failure, STEP_DIR);
-	if (!place_files(spawn))
-		fail_child(failure, STEP_FILES);
+		child_fail(failure, STEP_DIR);
+	if (!place_files(spawn, failure))
+		child_fail(failure, STEP_FILES);
+	if (spawn->confinement)
+		confine_child(spawn->confinement, spawn->dir, parent, failure);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	execve(spawn->path, spawn->argv, spawn->env);
-	fail_child(failure, STEP_EXEC);
+	child_fail(failure, STEP_EXEC);
 }
 
+/* A confined one does not share the worker's memory: for a moment it is another user's process. */
 static pid_t fork_and_exec(const struct spawn *spawn, const sigset_t *changed, struct failure *failure)
 {
 	sigset_t all, before;
@@ -99,30 +96,61 @@ static pid_t fork_and_exec(const struct spawn *spawn, const sigset_t *changed, s
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid = vfork();
+	if (spawn->confinement)
+		pid = fork();
+	else
+		pid = vfork();
 	if (pid == 0)
 		run_child(spawn, changed, parent, failure);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return pid;
 }
 
+static void forget_words(struct child *child)
+{
+	if (child->words > 0)
+		close(child->words);
+	child->words = 0;
+}
+
+/* Nobody waits for it: to make namespaces may take the kernel longer than the loop has. */
+static int start_confined(struct children *children, struct child *child, const struct spawn *spawn,
+			  struct failure *failure, pid_t *ret, struct err *err)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_set(err, ERR_SYSTEM, "%s: no pipe: %s", spawn->path, strerror(errno));
+	failure->fd = fds[1];
+	*ret = fork_and_exec(spawn, &children->signals, failure);
+	close(fds[1]);
+	child->words = fds[0];
+	return 0;
+}
+
 int child_spawn(struct children *children, struct child *child, const struct spawn *spawn, struct err *err)
 {
-	struct failure failure = {STEP_EXEC, 0};
-	pid_t pid;
+	struct failure failure = {STEP_NONE, 0, -1};
+	pid_t pid = -1;
 
 	if (!children->started)
 		look_at_signals(children);
-	pid = fork_and_exec(spawn, &children->signals, &failure);
-	if (pid < 0)
-		return err_set(err, ERR_SYSTEM, "%s: no further process can be started: %s", spawn->path,
-			       strerror(errno));
-	if (failure.error != 0) {
+	child->confinement = spawn->confinement;
+	child->failure = NULL;
+	child->words = 0;
+	if (!spawn->confinement)
+		pid = fork_and_exec(spawn, &children->signals, &failure);
+	else if (start_confined(children, child, spawn, &failure, &pid, err) < 0)
+		return err->code;
+	if (pid < 0) {
+		err_set(err, ERR_SYSTEM, "%s: no further process can be started: %s", spawn->path, strerror(errno));
+		forget_words(child);
+		return ERR_SYSTEM;
+	}
+	if (failure.step != STEP_NONE) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
-		return err_set(err, ERR_SYSTEM, "%s: %s: %s%s", spawn->path, steps[failure.step],
-			       strerror(failure.error),
-			       failure.error == ENOEXEC ? " (a script needs a first line such as #!/bin/sh)" : "");
+		return child_words(&failure, spawn->path, NULL, err);
 	}
 	child->pid = pid;
 	HASH_ADD(hh, children->by_pid, pid, sizeof child->pid, child);
@@ -141,10 +169,23 @@ bool child_is_over(const struct child *child)
 	return waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
 }
 
+/* Whether it ended before its program began. */
+static bool read_words(struct child *child, struct err *err)
+{
+	struct failure failure;
+	bool failed = child->words > 0 && read(child->words, &failure, sizeof failure) == sizeof failure;
+
+	forget_words(child);
+	if (failed)
+		child_words(&failure, "the process", child->confinement, err);
+	return failed;
+}
+
 /* While it is a zombie its number is not used again, so the group that is killed is its own. */
 static void reap(struct children *children, struct child *child)
 {
 	struct rusage usage;
+	struct err err;
 	int status;
 
 	child_signal(child, SIGKILL);
@@ -152,6 +193,8 @@ static void reap(struct children *children, struct child *child)
 		return;
 	HASH_DEL(children->by_pid, child);
 	child->pid = 0;
+	if (read_words(child, &err))
+		child->failure = err.text;
 	child->ended(child, status, &usage);
 }
 
@@ -223,6 +266,7 @@ static void kill_now(struct child *child)
 	while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	child->pid = 0;
+	forget_words(child);
 }
 
 void children_close(struct children *children, uv_close_cb closed)

@@ -12,8 +12,14 @@
 
 #include "base/err.h"
 
+struct confinement;
+
 struct child {
 	pid_t pid; /* and its process group's number; 0: none */
+	int words; /* of a confined one: where it says why it could not be started; else 0 */
+	const struct confinement *confinement;
+	/* Only while `ended` is called: why it was not even started, or NULL. */
+	const char *failure;
 	/* It has ended and been reaped, all of its group is killed. `status` is wait's. The child is forgotten. */
 	void (*ended)(struct child *child, int status, const struct rusage *usage);
 	UT_hash_handle hh;
@@ -31,8 +37,10 @@ struct spawn {
 	const char *path; /* what is executed; no search */
 	char *const *argv;
 	char *const *env;
-	int dir_fd;       /* where it starts */
-	int in, out, err; /* its 0, 1, 2 */
+	int dir_fd;                            /* where it starts */
+	const char *dir;                       /* the same by its path */
+	int in, out, err;                      /* its 0, 1, 2 */
+	const struct confinement *confinement; /* NULL: none */
 };
 
 /* Watches for ends on `loop`. children_close kills all that still run, without calling `ended`, and closes; `closed`
@@ -41,7 +49,8 @@ int children_open(struct children *children, uv_loop_t *loop, struct err *err);
 void children_close(struct children *children, uv_close_cb closed);
 
 /* Starts a program; `child` (with `ended` set) stays the caller's and must live until it is told. On failure ERR_SYSTEM
- * in words, and nothing runs. Handlers of signals have to be set before the first child. */
+ * in words, and nothing runs; but of a confined one nobody waits for the start, and what fails then is its end, with
+ * `failure` set. Handlers of signals have to be set before the first child. */
 int child_spawn(struct children *children, struct child *child, const struct spawn *spawn, struct err *err);
 /* A signal to its whole process group. */
 void child_signal(const struct child *child, int signal);

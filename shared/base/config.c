@@ -12,9 +12,9 @@
 
 /* One file serves all programs of a fleet: what only the worker reads is no error to the others. */
 static const char *const worker_keys[] = {
-	"pool",           "slots",      "name",      "handlers",   "work_dir", "allow_exec",
-	"metrics",        "lease",      "grace",     "aging",      "max_lost", "keep_dirs",
-	"retry_services", "log_format", "log_level", "priorities", "max_body", "require_signed",
+	"pool",      "slots",      "name",     "handlers",       "work_dir",  "allow_exec",     "metrics",
+	"lease",     "grace",      "aging",    "max_lost",       "keep_dirs", "retry_services", "log_format",
+	"log_level", "priorities", "max_body", "require_signed", "job_user",
 };
 
 static int parse_int(const struct config_item *item, const char *text, int64_t *ret, struct err *err)
