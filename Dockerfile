@@ -10,7 +10,7 @@ RUN make -j"$(nproc)" && make install DESTDIR=/out PREFIX=/usr
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
-		librabbitmq4 libhiredis0.14 libuv1 libmsgpackc2 libjansson4 libyaml-0-2 libnettle8 libssl3 python3-minimal python3-msgpack \
+		librabbitmq4 libhiredis0.14 libuv1 libmsgpackc2 libjansson4 libyaml-0-2 libnettle8 libssl3 libmicrohttpd12 libcurl4 python3-minimal python3-msgpack \
 	&& rm -rf /var/lib/apt/lists/* \
 	&& useradd --system --create-home --home-dir /var/lib/flotilla flotilla
 COPY --from=build /out/usr /usr

@@ -86,11 +86,14 @@ benches := $(BUILD)/bench/load $(BUILD)/bench/spin $(patsubst %.c,$(BUILD)/%.so,
 # --- the libraries that are needed ---------------------------------------------------------------------------------
 
 modules := librabbitmq hiredis libuv msgpack jansson yaml-0.1 nettle openssl
+# The worker's alone.
+worker_modules := libmicrohttpd
 # Newer releases call msgpack's module otherwise.
 modules := $(if $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo yes),$(modules:msgpack=msgpack-c),$(modules))
 package_of = $(or $(package_of_$(1)),lib$(1)-dev)
 package_of_librabbitmq := librabbitmq-dev
 package_of_libuv := libuv1-dev
+package_of_libmicrohttpd := libmicrohttpd-dev
 package_of_nettle := nettle-dev
 package_of_openssl := libssl-dev
 package_of_yaml-0.1 := libyaml-dev
@@ -104,13 +107,13 @@ without_libraries := deps deb demo test outage upgrade fault bench bench-peers p
 ifneq ($(filter-out $(without_libraries),$(goals)),)
 missing := $(strip $(call missing_tool,$(CC),$(if $(is_clang),clang,gcc)) $(call missing_tool,$(PKG_CONFIG),pkg-config))
 ifeq ($(missing),)
-missing := $(strip $(foreach module,$(modules),$(call missing_module,$(module))) $(call missing_header,uthash.h,uthash-dev) $(call missing_header,curl/curl.h,libcurl4-openssl-dev))
+missing := $(strip $(foreach module,$(modules) $(worker_modules),$(call missing_module,$(module))) $(call missing_header,uthash.h,uthash-dev) $(call missing_header,curl/curl.h,libcurl4-openssl-dev))
 endif
 ifneq ($(missing),)
 $(error missing: $(subst $(rparen)$(space),$(rparen)$(comma)$(space),$(missing)); run `make deps`, which installs what is missing)
 endif
-library_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(modules)))
-library_libs := $(shell $(PKG_CONFIG) --libs $(modules))
+library_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(modules) $(worker_modules)))
+library_libs := $(shell $(PKG_CONFIG) --libs $(modules) $(worker_modules))
 ifneq ($(filter unit integration test-programs run-tests run-outage,$(goals)),)
 ifneq ($(shell $(PKG_CONFIG) --exists criterion 2>/dev/null || echo no),)
 $(error missing: criterion (Debian package libcriterion-dev); run `make deps`, which installs what is missing)

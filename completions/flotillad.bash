@@ -8,7 +8,7 @@ _flotillad() {
 	--log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$current") ;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W "--pool --slots --name --handlers --work-dir --allow-exec --job-user --signing-keys --require-signed --lease --grace \
-			--aging --max-lost --keep-dirs --retry-services --max-body --priorities --log-format --verbose --amqp --redis \
+			--aging --max-lost --keep-dirs --retry-services --max-body --priorities --metrics --log-format --verbose --amqp --redis \
 			--prefix --tls-ca --tls-cert --tls-key --config --help --version" -- "$current")
 		;;
 	esac

@@ -95,6 +95,7 @@ static void on_settled(void *data, const struct store_reply *reply)
 	struct log_job job = about(item);
 
 	DL_DELETE(worker->running, item);
+	metrics_settled(item, reply);
 	if (store_reply_error(reply))
 		log_line(LOG_LEVEL_ERROR, &job, "settling: %s", store_reply_error(reply));
 	else if (strcmp(store_text_at(reply, 0), "stale") == 0)
@@ -225,6 +226,7 @@ static void forget(struct item *item)
 {
 	struct worker *worker = item->worker;
 
+	metrics_outcome(item, METRICS_LOST);
 	free_slot(item);
 	DL_DELETE(worker->running, item);
 	acks_item_durable(item);
@@ -239,6 +241,7 @@ static void on_ended(void *data, const struct outcome *outcome)
 	struct log_job job = about(item);
 
 	item->attempt = NULL;
+	metrics_ran(item);
 	if (item->slot)
 		ahead_learn(item->worker, clock_mono_ms() - item->begun);
 	if (item->lost) {
@@ -313,6 +316,7 @@ void attempt_start(struct item *item, const char *results, const char *missing)
 		return;
 	}
 	item->begun = clock_mono_ms();
+	metrics_begun(item);
 	if (FAULT(EXEC_READY)) {
 		attempt_settle_refused(item, JOB_REASON_ERROR, "a fault");
 		return;

@@ -61,8 +61,9 @@ static void on_followed(void *data, const struct store_reply *reply)
 	free(task);
 }
 
-static void each(struct worker *worker, const struct store_reply *ids, const char *script)
+static void each(struct worker *worker, const struct store_reply *ids, const char *script, enum count_care kind)
 {
+	worker->counts.care[kind] += store_reply_count(ids);
 	for (size_t i = 0; i < store_reply_count(ids); i++) {
 		const char *id = store_text_at(ids, i);
 		store_script(worker->store, script, id, NULL, NULL, 0, on_followed, task_new(worker, id));
@@ -94,7 +95,8 @@ static void on_depth(void *data, int64_t messages, int64_t consumers)
 	(void)consumers;
 	FAULT_POINT(OVERDUE_READY);
 	if (messages == 0 || messages == -1)
-		fleet_invite(worker->fleet, o->id, o->pool, o->priority, o->task, o->queued_at);
+		worker->counts.care[COUNT_CARE_OUTBOX]++;
+	fleet_invite(worker->fleet, o->id, o->pool, o->priority, o->task, o->queued_at);
 	overdue_free(o);
 }
 
@@ -160,6 +162,7 @@ static void sweep_outbox(struct worker *worker, const struct store_reply *ids, i
 
 static void sweep_settling(struct worker *worker, const struct store_reply *ids, int64_t redis_now)
 {
+	worker->counts.care[COUNT_CARE_SETTLING] += store_reply_count(ids);
 	for (size_t i = 0; i < store_reply_count(ids); i++) {
 		put_off(worker, KEY_SETTLING, store_text_at(ids, i), redis_now);
 		fleet_resume(worker->fleet, store_text_at(ids, i), NULL, NULL);
@@ -168,6 +171,7 @@ static void sweep_settling(struct worker *worker, const struct store_reply *ids,
 
 static void sweep_replies(struct worker *worker, const struct store_reply *ids, int64_t redis_now)
 {
+	worker->counts.care[COUNT_CARE_REPLIES] += store_reply_count(ids);
 	for (size_t i = 0; i < store_reply_count(ids); i++) {
 		put_off(worker, KEY_REPLIES, store_text_at(ids, i), redis_now + 5000);
 		fleet_reply(worker->fleet, store_text_at(ids, i));
@@ -215,8 +219,10 @@ static void on_lost(void *data, const struct store_reply *reply)
 	struct task *task = data;
 	const struct log_job job = {.id = task->id};
 
-	if (strcmp(store_text_at(reply, 0), "queued") == 0)
+	if (strcmp(store_text_at(reply, 0), "queued") == 0) {
+		task->worker->counts.care[COUNT_CARE_LOST]++;
 		log_line(LOG_LEVEL_WARN, &job, "its worker is gone: queued again");
+	}
 	on_followed(task, reply);
 }
 
@@ -267,6 +273,7 @@ static void sweep_workers(struct worker *worker, const struct store_reply *names
 
 	snprintf(since, sizeof since, "%" PRId64, redis_now - worker->options.lease_ms);
 	const struct store_arg args[] = {STORE_TEXT(since)};
+	worker->counts.care[COUNT_CARE_WORKERS] += store_reply_count(names);
 	for (size_t i = 0; i < store_reply_count(names); i++) {
 		log_warn("worker %s has not been heard of for a lease: struck off", store_text_at(names, i));
 		store_script(worker->store, "leave", store_text_at(names, i), worker->options.pool, args, 1, NULL,
@@ -289,8 +296,8 @@ static void on_sweep(void *data, const struct store_reply *reply)
 		return;
 	/* what makes messages waits where the broker does not take them: it would only gather here */
 	if (fleet_has_room(worker->fleet)) {
-		each(worker, store_reply_at(reply, 1), "due");
-		each(worker, store_reply_at(reply, 2), "expire");
+		each(worker, store_reply_at(reply, 1), "due", COUNT_CARE_DUE);
+		each(worker, store_reply_at(reply, 2), "expire", COUNT_CARE_EXPIRED);
 		sweep_outbox(worker, store_reply_at(reply, 3), redis_now);
 		sweep_settling(worker, store_reply_at(reply, 4), redis_now);
 		sweep_replies(worker, store_reply_at(reply, 5), redis_now);
@@ -393,3 +400,5 @@ void caretaker_stop(struct worker *worker)
 	worker->caretaker = NULL;
 	free(c);
 }
+
+bool caretaker_has_role(const struct worker *worker) { return worker->caretaker && worker->caretaker->mine; }

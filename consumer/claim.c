@@ -52,6 +52,15 @@ static void refused(struct item *item, const char *error)
 	deliver_refused(item, error);
 }
 
+/* By Redis, which tells it where somebody asks how long jobs wait. */
+static void note_queued(struct item *item, int64_t queued_at)
+{
+	int64_t queued = queued_at - item->worker->redis_ahead_ms;
+
+	if (queued_at > 0 && item->worker->redis_ahead_ms && queued < item->queued)
+		item->queued = queued;
+}
+
 static void claimed(struct item *item, const struct store_reply *reply)
 {
 	struct worker *worker = item->worker;
@@ -64,6 +73,8 @@ static void claimed(struct item *item, const struct store_reply *reply)
 	item->attempt_no = store_int_at(reply, 1);
 	item->failures = store_int_at(reply, 5);
 	worker->intake.started++;
+	worker->counts.claims[COUNT_CLAIM_TAKEN]++;
+	note_queued(item, store_int_at(reply, 6));
 	DL_APPEND(worker->running, item);
 	if (!item->decoded) {
 		if (job_decode_spec(&item->job, spec, len, item->id, worker->options.pool, store_text_at(reply, 4),
@@ -93,6 +104,8 @@ static void on_refused(void *data, const struct store_reply *reply)
 {
 	struct item *item = data;
 
+	if (strcmp(store_text_at(reply, 0), "ended") == 0)
+		metrics_settled(item, reply);
 	fleet_follow(item->worker->fleet, item->id, NULL, reply);
 	drop(item);
 }
@@ -218,12 +231,35 @@ static void again(struct item *item)
 	deliver_admit(item);
 }
 
+static void count_refusal(struct worker *worker, const struct store_reply *reply)
+{
+	static const struct {
+		const char *word, *state;
+		enum count_claim answer;
+	} rows[] = {{"not", "", COUNT_CLAIM_NOT_QUEUED},
+		    {"ended", "expired", COUNT_CLAIM_EXPIRED},
+		    {"ended", "failed", COUNT_CLAIM_UNSIGNED},
+		    {"pool", "", COUNT_CLAIM_POOL},
+		    {"unknown", "", COUNT_CLAIM_TASK},
+		    {"later", "", COUNT_CLAIM_LATER},
+		    {"gone", "", COUNT_CLAIM_GONE}};
+	enum count_claim answer = COUNT_CLAIM_ERROR;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (strcmp(store_text_at(reply, 0), rows[i].word) == 0 &&
+		    (!*rows[i].state || strcmp(store_text_at(reply, 1), rows[i].state) == 0))
+			answer = rows[i].answer;
+	worker->counts.claims[answer]++;
+}
+
 static void on_claim(void *data, const struct store_reply *reply)
 {
 	struct item *item = data;
 	struct worker *worker = item->worker;
 	const char *word = store_text_at(reply, 0);
 
+	if (strcmp(word, "claimed") != 0)
+		count_refusal(worker, reply);
 	if (strcmp(word, "claimed") == 0) {
 		claimed(item, reply);
 	} else if (strcmp(word, "later") == 0) {
@@ -246,7 +282,7 @@ static void on_claim(void *data, const struct store_reply *reply)
 void claim_item(struct item *item)
 {
 	struct worker *worker = item->worker;
-	struct store_arg args[8];
+	struct store_arg args[9];
 
 	take_slot(item);
 	args[0] = STORE_TEXT(item->token);
@@ -257,7 +293,9 @@ void claim_item(struct item *item)
 	args[5] = STORE_TEXT(item->decoded ? "0" : "1");
 	args[6] = STORE_TEXT(item->ahead ? "1" : "0");
 	args[7] = STORE_TEXT(signed_demand(worker));
-	store_script(worker->store, "claim", item->id, item->decoded ? item->job.run : NULL, args, 8, on_claim, item);
+	args[8] = STORE_TEXT("1");
+	store_script(worker->store, "claim", item->id, item->decoded ? item->job.run : NULL, args,
+		     worker->metrics ? 9 : 8, on_claim, item);
 }
 
 /* --- admit and claim in one --- */
@@ -271,6 +309,7 @@ static void on_start(void *data, const struct store_reply *reply)
 		return;
 	}
 	/* known already, whatever became of it: the slower way finds out */
+	item->worker->counts.claims[store_reply_error(reply) ? COUNT_CLAIM_ERROR : COUNT_CLAIM_NOT_QUEUED]++;
 	give_slot_back(item);
 	item->token[0] = '\0';
 	deliver_admit(item);

@@ -90,6 +90,7 @@ void reject(struct worker *worker, const struct broker_event *event, const char 
 	const struct broker_header headers[] = {{"x-flotilla-reason", reason, 0}, {"x-flotilla-from", from, 0}};
 	struct broker_out out = {.exchange = "", .routing_key = queue};
 
+	worker->counts.rejected++;
 	log_warn("a message of %s is no job, and lies in %s.rejected: %s", from, worker->options.prefix, reason);
 	*rejection = (struct rejection){worker, worker->intake.generation, event->tag, 1};
 	topology_rejected(queue, worker->options.prefix);
@@ -120,6 +121,7 @@ void deliver_returned(struct worker *worker, const struct broker_event *event)
 		       "the broker gave up on it three times");
 		return;
 	}
+	worker->counts.moved++;
 	rejection = xcalloc(1, sizeof *rejection);
 	*rejection = (struct rejection){worker, worker->intake.generation, event->tag, 1};
 	/* through the exchange: where the queue is gone, the alternate exchange keeps it */

@@ -87,6 +87,7 @@ static void on_handed_back(void *data, const struct store_reply *reply)
 	struct worker *worker = item->worker;
 	struct log_job job = {item->id, item->job.run, item->attempt_no};
 
+	metrics_outcome(item, METRICS_HANDED_BACK);
 	if (worker->draining)
 		log_line(LOG_LEVEL_INFO, &job, "handed back: the worker stops");
 	fleet_follow(worker->fleet, item->id, item->job.run, reply);

@@ -34,6 +34,26 @@ static bool serves(const struct worker *worker, int64_t now)
 	       now - worker->health.answered_at < worker->options.lease_ms;
 }
 
+bool health_ready(const struct worker *worker, char *why, size_t size)
+{
+	int64_t now = clock_mono_ms();
+	const char *away = service_away(worker);
+
+	*why = '\0';
+	if (worker->draining || worker->finished)
+		snprintf(why, size, "stopping: it takes no more jobs");
+	else if (away)
+		snprintf(why, size, "there is no session with %s", away);
+	else if (!worker->named)
+		snprintf(why, size, "%s", worker->other_beat ? "another worker has its name" : "starting");
+	else if (!intake_consuming(worker))
+		snprintf(why, size, "the broker has not answered to basic.consume");
+	else if (!serves(worker, now))
+		snprintf(why, size, "Redis has not answered a sign of life for %lld ms",
+			 (long long)(now - worker->health.answered_at));
+	return !*why;
+}
+
 static bool is_well(const struct worker *worker, int64_t now)
 {
 	bool waits_for_name = !worker->named && worker->other_beat;

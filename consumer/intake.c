@@ -244,6 +244,7 @@ void intake_adopt(struct worker *worker, struct broker *broker)
 
 	intake->broker = broker;
 	intake->generation++;
+	worker->counts.sessions[COUNT_CONSUME]++;
 	if (worker->yielding)
 		intake->down_since = 0; /* else once a queue has answered */
 	acks_reset(&intake->acks, intake->generation);
@@ -303,6 +304,7 @@ void intake_lost(struct worker *worker, const struct err *err)
 	drop_session(worker, false);
 	if (worker->finished)
 		return;
+	worker->counts.losses[COUNT_CONSUME]++;
 	if (err->code == ERR_REFUSED || err->code == ERR_USAGE) {
 		log_error("RabbitMQ refuses: %s", err->text);
 		worker_fail(worker, 2);

@@ -53,6 +53,7 @@ static const struct argp_option options[] = {
 	{"retry-services", 'R', "DURATION", 0, "how long a service may be away [60s]", 3},
 	{"max-body", 'b', "BYTES", 0, "largest message that is taken [1048576]", 3},
 	{"priorities", 'L', "NAMES", 0, "highest first, with commas [high,normal,low]", 3},
+	{"metrics", 'M', "ADDR:PORT", 0, "where Prometheus may ask over HTTP; /healthz and /readyz too", 4},
 	{"log-format", 'f', "FORMAT", 0, "text or json [text]", 4},
 	{"verbose", 'v', NULL, 0, "log what is only for debugging as well", 4},
 	{0},
@@ -107,6 +108,7 @@ static void settings_init(struct settings *s, const char *name, const char *slot
 	TEXT("handlers", handlers, NULL, NULL);
 	TEXT("job_user", job_user, NULL, NULL);
 	TEXT("work_dir", work_dir, "./flotilla-work", NULL);
+	TEXT("metrics", metrics, NULL, metrics_check);
 	TEXT("log_format", log_format, "text", check_format);
 	TEXT("priorities", priorities, "high,normal,low", NULL);
 	NUMBER("slots", CONFIG_INT, slots, slots, 1, 4096);

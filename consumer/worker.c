@@ -140,11 +140,13 @@ static void on_store_state(void *data, bool up, const struct err *err)
 			 store_durable(worker->store)
 				 ? ""
 				 : " (appendfsync is not always: acknowledgements wait two seconds)");
+		worker->counts.sessions[COUNT_REDIS]++;
 		worker->store_down_since = 0;
 		worker->dirty = true;
 		store_format(worker->store, on_policy, NULL, "CONFIG GET maxmemory-policy");
 		return;
 	}
+	worker->counts.losses[COUNT_REDIS]++;
 	if (!worker->store_down_since)
 		worker->store_down_since = clock_mono_ms();
 	fetch_again(worker);
@@ -160,7 +162,9 @@ static void on_store_state(void *data, bool up, const struct err *err)
 static void on_publisher_state(void *data, bool up, const struct err *err)
 {
 	struct worker *worker = data;
+	struct counts *counts = &worker->counts;
 
+	(*(up ? &counts->sessions : &counts->losses))[COUNT_PUBLISH]++;
 	if (up)
 		worker->publisher_down_since = 0;
 	else if (!worker->publisher_down_since)
@@ -308,6 +312,7 @@ static void unwire(struct worker *worker)
 static void shut(struct worker *worker)
 {
 	caretaker_stop(worker);
+	metrics_close(worker);
 	unwire(worker);
 	worker->draining = true;
 	if (worker->executor)
@@ -339,12 +344,13 @@ int worker_run(const struct worker_options *options)
 	undertaker_start(&worker->undertaker); /* before there are threads */
 	uv_loop_init(&loop);
 	worker->loop = &loop;
-	if (split_priorities(worker, &err) < 0 || signed_open(worker, &err) < 0 || open_executor(worker, &err) < 0 ||
-	    open_services(worker, &err) < 0) {
+	if (split_priorities(worker, &err) < 0 || signed_open(worker, &err) < 0 || metrics_open(worker, &err) < 0 ||
+	    open_executor(worker, &err) < 0 || open_services(worker, &err) < 0) {
 		log_error("%s", err.text);
 		worker->exit_code = err_exit_code(err.code);
 	} else {
 		wire(worker);
+		metrics_start(worker);
 		log_info("flotillad %s: pool %s, %" PRId64 " slots, name %s", FLOTILLA_VERSION, options->pool,
 			 options->slots, options->name);
 		uv_run(&loop, UV_RUN_DEFAULT);

@@ -14,6 +14,7 @@
  *   caretaker.c  what dead processes left undone
  *   drain.c      SIGTERM
  *   health.c     what the service manager hears: ready, well, stopping
+ *   metrics.c    what is counted, over HTTP; metrics.h says which file does what
  *   undertaker.c kills what jobs left running when the worker is killed
  */
 #ifndef FLOTILLA_CONSUMER_WORKER_H
@@ -26,9 +27,11 @@
 #include "broker/broker.h"
 #include "broker/publisher.h"
 #include "broker/topology.h"
+#include "counts.h"
 #include "exec/exec.h"
 #include "fleet/fleet.h"
 #include "job/job.h"
+#include "metrics.h"
 #include "notify.h"
 #include "store/store.h"
 #include "undertaker.h"
@@ -44,6 +47,7 @@ struct worker_options {
 	bool allow_exec, verbose, require_signed;
 	char *signing_keys; /* a file; NULL: none */
 	char *job_user;     /* NULL: the worker's own */
+	char *metrics;      /* ADDR:PORT; NULL: none */
 };
 
 struct worker;
@@ -82,14 +86,15 @@ struct item {
 	struct item_news news;
 	struct attempt *attempt;
 	/* ahead.c */
-	bool ahead;              /* claimed, or being claimed, without a slot */
-	bool parked;             /* it only waits for one, in worker.ahead.ready */
-	bool fresh;              /* held, and not admitted: Redis does not know it yet */
-	bool aged;               /* it has been queued for so long that its level counts no more */
-	bool slot_only;          /* it is claimed for a slot that is free only */
-	size_t rank;             /* while `ahead`: its level, or that of what is most urgent */
-	int64_t begun;           /* monotonic ms: it has run in its slot since; 0: not yet */
-	char *results, *missing; /* of its predecessors, while it waits */
+	bool ahead;                  /* claimed, or being claimed, without a slot */
+	bool parked;                 /* it only waits for one, in worker.ahead.ready */
+	bool fresh;                  /* held, and not admitted: Redis does not know it yet */
+	bool aged;                   /* it has been queued for so long that its level counts no more */
+	bool slot_only;              /* it is claimed for a slot that is free only */
+	size_t rank;                 /* while `ahead`: its level, or that of what is most urgent */
+	int64_t begun;               /* monotonic ms: it has run in its slot since; 0: not yet */
+	char *results, *missing;     /* of its predecessors, while it waits */
+	struct task_counts *counted; /* metrics_jobs.c: of its task; NULL: not looked for yet */
 	struct item *ready_prev, *ready_next;
 };
 
@@ -205,6 +210,8 @@ struct worker {
 	int64_t redis_ahead_ms; /* Redis' clock less the monotonic one of this machine; 0: not known yet */
 	struct caretaker *caretaker;
 	struct health health;
+	struct counts counts;
+	struct metrics *metrics; /* NULL: nobody asks */
 };
 
 /* connect.c: ends in intake_adopt or intake_lost */
@@ -338,6 +345,7 @@ void handback_held(struct item *item);
 /* caretaker.c */
 void caretaker_start(struct worker *worker);
 void caretaker_stop(struct worker *worker);
+bool caretaker_has_role(const struct worker *worker);
 
 /* drain.c */
 void drain_begin(struct worker *worker, int signal);
@@ -348,6 +356,9 @@ void drain_hand_back(struct item *item);
 void health_open(struct worker *worker); /* before there are threads */
 void health_tick(struct worker *worker); /* every 100 ms */
 void health_close(struct worker *worker);
+/* Whether it serves: it consumes, or its intake is full, and Redis answers its signs of life, which are renewed on the
+ * same condition. `why` says what is in the way, else it is empty. */
+bool health_ready(const struct worker *worker, char *why, size_t size);
 
 /* worker.c */
 int worker_run(const struct worker_options *options);

@@ -295,3 +295,9 @@ int exec_start(struct executor *executor, const struct exec_request *request, st
 		*ret = attempt;
 	return 0;
 }
+
+void executor_each_child(const struct executor *executor, void (*each)(void *data, pid_t pid), void *data)
+{
+	for (const struct child *child = executor->children.by_pid; child; child = child->hh.next)
+		each(data, child->pid);
+}

@@ -78,6 +78,9 @@ bool executor_wants_results(const struct executor *executor, const char *task);
 /* Whether it takes no slot and ends within exec_start (`noop`, `fail`). */
 bool executor_instant(const struct executor *executor, const char *task);
 
+/* Calls `each` for every process that was started and has not been reaped. */
+void executor_each_child(const struct executor *executor, void (*each)(void *data, pid_t pid), void *data);
+
 /* Starts an attempt. 0: it runs, or has ended already (instant ones call `ended` before this returns). What goes wrong
  * with this job alone (a missing placeholder, no such program) is an `ended`, not an error. *ret may be NULL after an
  * instant. */

@@ -16,10 +16,13 @@ enum { DEFAULT_WINDOW = 1000 };
 static void call_back(struct publisher *publisher, struct publication *p)
 {
 	publisher->pending--;
-	if (p->kind == PUBLICATION_DEPTH)
+	if (p->kind == PUBLICATION_DEPTH) {
 		p->depth_done(p->data, p->messages, p->consumers);
-	else if (p->done)
-		p->done(p->data, p->outcome);
+	} else {
+		publisher->outcomes[p->outcome]++;
+		if (p->done)
+			p->done(p->data, p->outcome);
+	}
 	publication_free(p);
 }
 
@@ -161,6 +164,7 @@ static void hand_in(struct publisher *publisher, struct publication *p)
 {
 	bool first;
 	publisher->pending++;
+	publisher->published += p->kind != PUBLICATION_DEPTH;
 	pthread_mutex_lock(&publisher->lock);
 	first = !publisher->inbox.first;
 	publication_append(&publisher->inbox, p);
@@ -211,6 +215,14 @@ void publisher_depth(struct publisher *publisher, const char *queue, publisher_d
 	p->depth_done = done;
 	p->data = data;
 	hand_in(publisher, p);
+}
+
+void publisher_count(const struct publisher *publisher, struct publisher_counts *ret)
+{
+	ret->published = publisher->published;
+	ret->confirmed = publisher->outcomes[PUBLISH_CONFIRMED];
+	ret->returned = publisher->outcomes[PUBLISH_RETURNED];
+	ret->pending = ret->published - ret->confirmed - ret->returned - publisher->outcomes[PUBLISH_DROPPED];
 }
 
 size_t publisher_pending(const struct publisher *publisher) { return publisher->pending; }

@@ -60,6 +60,13 @@ void publisher_invite(struct publisher *publisher, const char *id, const char *p
 typedef void publisher_depth_done(void *data, int64_t messages, int64_t consumers);
 void publisher_depth(struct publisher *publisher, const char *queue, publisher_depth_done *done, void *data);
 
+/* How many messages were handed over since it was opened, and what became of them. */
+struct publisher_counts {
+	uint64_t published, confirmed, returned;
+	uint64_t pending;
+};
+void publisher_count(const struct publisher *publisher, struct publisher_counts *ret);
+
 /* What has been handed over and not called back yet. */
 size_t publisher_pending(const struct publisher *publisher);
 bool publisher_up(const struct publisher *publisher);

@@ -20,6 +20,7 @@ struct publisher {
 	pthread_t thread;
 	bool up;
 	size_t pending;
+	uint64_t published, outcomes[PUBLISH_DROPPED + 1]; /* messages; questions are none */
 
 	/* Handed over, under the lock. */
 	pthread_mutex_t lock;

@@ -2,9 +2,10 @@
 -- claim: the one place where a job begins to run. Only from queued, before expires_at (for its first attempt), by a worker of
 -- its pool that has its handler (`tasks`: ',a,b,'). Counts the attempt, takes the lease, strikes off the invitation. The
 -- same token again gets the same answer. ahead: the worker has no slot free for it yet (consumer/ahead.c). A job that has lost
--- workers is not claimed so: what may be the job's own doing is not to grow by claims that have not begun.
+-- workers is not claimed so: what may be the job's own doing is not to grow by claims that have not begun. timed: the answer says
+-- since when the job was queued.
 local job, spec, result, output, waiting, dependents, asked, leases, scheduled, outbox, expiring, settling, replies, run_hash, run_jobs, stats = unpack(KEYS)
-local id, run, events, token, worker, lease, pool, tasks, want_spec, ahead, demands = unpack(ARGV)
+local id, run, events, token, worker, lease, pool, tasks, want_spec, ahead, demands, timed = unpack(ARGV)
 --#include common.inc.lua
 --#include ended.inc.lua
 --#include claim.inc.lua
@@ -17,7 +18,7 @@ local attempt = tonumber(v[4]) or 0
 local function answer(started)
   local body = ''
   if want_spec == '1' then body = redis.call('GET', spec) or '' end
-  return claimed(attempt, started, body, v[8], v[12])
+  return claimed(attempt, started, body, v[8], v[12], timed == '1' and redis.call('HGET', job, 'queued_at'))
 end
 if state == 'running' and v[3] == token then return answer(v[13]) end
 if state ~= 'queued' then return {'not', state} end
