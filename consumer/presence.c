@@ -244,6 +244,8 @@ static void beat(uv_timer_t *timer)
 		STORE_TEXT(worker->version),
 		STORE_TEXT("tasks"),
 		STORE_TEXT(executor_tasks(worker->executor)),
+		STORE_TEXT("demands"),
+		STORE_TEXT(o->require_signed ? "signed" : ""),
 	};
 	store_script(worker->store, "presence", o->name, o->pool, args, sizeof args / sizeof *args, on_presence,
 		     worker);

@@ -58,6 +58,8 @@ int signed_check(struct worker *worker, size_t level, const struct broker_messag
 
 	if (!worker->options.require_signed)
 		return 0;
+	if (job_check_size(m->body_len, &worker->limits, err) < 0) /* it is not worth the time */
+		return err->code;
 	return signature_verify(worker->keyring, &of, m->key_id, m->signature, err);
 }
 

@@ -29,6 +29,23 @@ static size_t check_workers(struct doctor *doctor, struct findings *into)
 	return alive;
 }
 
+/* Whoever publishes to the pool's queues unsigned needs one worker only that takes it. */
+static void check_signatures(const struct doctor *doctor, struct findings *into)
+{
+	for (size_t i = 0; i < doctor->workers.count; i++) {
+		const struct worker *worker = &doctor->workers.at[i], *other = NULL;
+		const char *pool = worker_text(worker, "pool");
+
+		for (size_t j = 0; j < doctor->workers.count && !other; j++)
+			if (doctor->workers.at[j].alive && worker_serves(&doctor->workers.at[j], pool) &&
+			    *worker_text(&doctor->workers.at[j], "demands"))
+				other = &doctor->workers.at[j];
+		if (other && worker->alive && !*worker_text(worker, "demands"))
+			found(into, KIND_TAKES_UNSIGNED, worker->name, "",
+			      "it takes unsigned jobs of the pool %s, and %s does not", pool, other->name);
+	}
+}
+
 static int check_caretaker(struct doctor *doctor, bool alive, struct findings *into, struct err *err)
 {
 	CLEANUP(store_reply_freep) struct store_reply *holder = doctor_one(doctor, err, "GET %k", KEY_CARETAKER, "");
@@ -72,5 +89,6 @@ int look_fleet(struct doctor *doctor, struct findings *into, struct err *err)
 	size_t alive = check_workers(doctor, into);
 	int r = check_caretaker(doctor, alive > 0, into, err);
 
+	check_signatures(doctor, into);
 	return r == 0 ? check_stats(doctor, into, err) : r;
 }

@@ -78,6 +78,8 @@ enum doctor_family { FAMILY_JOB, FAMILY_DEDUP, FAMILY_RUN, FAMILY_FLEET, FAMILY_
 	X(KIND_CARETAKER_STUCK, "caretaker-stuck", DAMAGE, FLEET, mend_caretaker, "--repair frees the role")           \
 	X(KIND_NO_CARETAKER, "no-caretaker", WARNING, FLEET, NULL,                                                     \
 	  "workers take the role only while they reach both servers: look at their logs")                              \
+	X(KIND_TAKES_UNSIGNED, "takes-unsigned", WARNING, FLEET, NULL,                                                 \
+	  "start it with --require-signed as well: a pool demands signatures when all of its workers do")              \
 	X(KIND_NO_WORKER, "no-worker", WARNING, QUEUE, NULL, "start one: flotillad --pool POOL")                       \
 	X(KIND_QUEUE_OTHERWISE, "queue-otherwise", DAMAGE, QUEUE, NULL,                                                \
 	  "workers refuse to start with it: drain and delete it, and let a worker declare it")                         \

@@ -301,6 +301,14 @@ static int decode_json(struct decode *decode)
 	return error;
 }
 
+int job_check_size(size_t body_len, const struct job_limits *limits, struct err *err)
+{
+	if (body_len <= limits->max_body)
+		return 0;
+	return err_set(err, ERR_INPUT, "the body has %zu bytes, and %zu are allowed: pass large data by reference",
+		       body_len, limits->max_body);
+}
+
 int job_decode(struct job *ret, const struct job_message *message, const struct job_limits *limits, struct err *err)
 {
 	struct decode decode = {.message = message, .limits = limits, .err = err};
@@ -308,10 +316,9 @@ int job_decode(struct job *ret, const struct job_message *message, const struct 
 
 	if (error)
 		return error;
-	if (message->body_len > limits->max_body)
-		return err_set(err, ERR_INPUT,
-			       "the body has %zu bytes, and %zu are allowed: pass large data by reference",
-			       message->body_len, limits->max_body);
+	error = job_check_size(message->body_len, limits, err);
+	if (error)
+		return error;
 	error = decode.job.encoding == JOB_JSON ? decode_json(&decode) : decode_msgpack(&decode);
 	if (!error)
 		*ret = decode.job;

@@ -88,6 +88,9 @@ struct job {
 	void *arena; /* job_release's business */
 };
 
+/* Whether a body is small enough to be looked at; job_decode asks as well. ERR_INPUT. */
+int job_check_size(size_t body_len, const struct job_limits *limits, struct err *err);
+
 /* Decodes one message. On success fills `ret` (which need not be initialised) and returns 0. On failure `ret` is
  * untouched, `err` says what is wrong with which field, for the x-flotilla-reason header, and the code is ERR_INPUT.
  * All strings are copied: the message may go at once. */

@@ -303,6 +303,10 @@ def test_what_only_people_can_mend(fleet, kinds):
     p.redis.zadd(fleet.key("workers"), {"w": now(fleet) + 3600000})
     p.redis.hset(fleet.key("worker", "w"), mapping={"name": "w", "pool": "mine", "lease_ms": 60000})
     p.expect("no-caretaker", "caretaker")
+    # and one beside it that takes less
+    p.redis.zadd(fleet.key("workers"), {"v": now(fleet) + 3600000})
+    p.redis.hset(fleet.key("worker", "v"), mapping={"name": "v", "pool": "mine", "lease_ms": 60000, "demands": "signed"})
+    p.expect("takes-unsigned", "w")
     found = doctor(fleet, "--repair", check=1)
     by_kind = {f["kind"]: f for f in found}
     cycle = by_kind["cycle"]

@@ -106,6 +106,8 @@ def test_what_is_not_signed_right_is_parked_with_its_reason(fleet):
     assert "where it was published" in rejected(fleet)[0]
     publish(fleet, noop("urgent"), priority="high", sent={"headers": headers(fleet, json.dumps(noop("urgent")).encode())})
     assert "where it was published" in rejected(fleet, priority="high")[0]
+    publish(fleet, noop("large", args="x" * (1 << 20)))
+    assert "bytes, and 1048576 are allowed" in rejected(fleet)[0]
     # nothing of it has come to Redis
     assert list(fleet.redis.scan_iter(fleet.key("job", "*"))) == []
     assert OLD.hex() not in worker.log() and NEW.hex() not in worker.log()
@@ -163,7 +165,10 @@ def test_the_way_by_another_pool(fleet):
     assert fleet.state("trusted") == "succeeded" and fleet.job("at-home").get("via") is None
     fleet.settled()
     assert "its own takes signed jobs only" in fleet.command("why", "stranger").stdout
-    fleet.command("doctor", check=0)
+    assert "takes-unsigned" not in fleet.command("doctor", check=0).stdout
+    lax = fleet.worker("--pool", "secure")
+    done = until(lambda: [line for line in fleet.command("doctor").stdout.splitlines() if "takes unsigned" in line])
+    assert len(done) == 1 and lax.name in done[0], done
 
 
 def test_a_signature_for_one_pool_is_none_for_another(fleet):
