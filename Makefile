@@ -103,7 +103,7 @@ missing_tool = $(if $(shell command -v $(1) 2>/dev/null),,$(1) (Debian package $
 missing_header = $(if $(shell printf '\043include <$(1)>\n' | $(CC) -E - >/dev/null 2>&1 || echo no),$(1) (Debian package $(2)))
 
 goals := $(or $(MAKECMDGOALS),all)
-without_libraries := deps deb demo test outage upgrade fault bench bench-peers pressure model coverage lint layers format clean help uninstall fuzz ci
+without_libraries := deps deb deb-test demo test outage upgrade fault bench bench-peers pressure model coverage lint layers format clean help uninstall fuzz ci
 ifneq ($(filter-out $(without_libraries),$(goals)),)
 missing := $(strip $(call missing_tool,$(CC),$(if $(is_clang),clang,gcc)) $(call missing_tool,$(PKG_CONFIG),pkg-config))
 ifeq ($(missing),)
@@ -188,7 +188,7 @@ help:
 	'make bench-peers   installs what it is compared with: Celery, BullMQ' \
 	'make pressure   a million jobs, a hundred thousand dependents: memory, and how long Redis is held up; PRESSURE_*= for less' \
 	'make coverage   which lines the tests reach' \
-	'make deb        the Debian packages, in build/deb' \
+	'make deb        the Debian packages, in build/deb; make deb-test tries them in a bare Debian' \
 	'make install    to PREFIX=$(PREFIX), below DESTDIR=; make uninstall' \
 	'make clean      remove build/' \
 	'' \
@@ -303,10 +303,14 @@ pressure:
 coverage:
 	@scripts/coverage
 
-.PHONY: deb
+.PHONY: deb deb-test
 deb:
 	@scripts/deps build deb
 	@packaging/build
+
+deb-test: deb
+	@scripts/deps run deb-test
+	@tests/packages/run
 
 ci:
 	@.ci/run
