@@ -46,6 +46,7 @@ struct worker_options {
 	int64_t slots, lease_ms, grace_ms, aging_ms, max_lost, keep_dirs_ms, retry_services_ms, max_body;
 	bool allow_exec, verbose, require_signed;
 	char *signing_keys; /* a file; NULL: none */
+	char *replay_dir;
 	char *job_user;     /* NULL: the worker's own */
 	char *metrics;      /* ADDR:PORT; NULL: none */
 };

@@ -22,6 +22,7 @@ struct exec_options {
 	const char *handlers_file; /* YAML, or NULL: built-ins only */
 	const char *work_dir;
 	const char *pool;
+	const char *replay_dir; /* where the task replay may read and write; NULL: ./flotilla-runs */
 	bool allow_exec;
 	const char *job_user;        /* who runs what a handler names no user for; NULL: the worker's user */
 	int64_t keep_dirs_ms;        /* of jobs that succeeded */

@@ -69,8 +69,9 @@ struct executor {
 	uv_loop_t *loop;
 	char *work_dir; /* absolute */
 	char *pool;
-	char *cwd;    /* the worker's own directory */
-	char *runner; /* the program flotilla-runner */
+	char *cwd;        /* the worker's own directory */
+	char *runner;     /* the program flotilla-runner */
+	char *replay_dir; /* absolute */
 	char *amqp_url, *redis_url, *prefix, *worker_key;
 	struct tls_files tls; /* absolute paths, or "" */
 	char **base_env;      /* the worker's environment without FLOTILLA_*; NULL-terminated */

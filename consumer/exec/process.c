@@ -191,7 +191,7 @@ static bool start_exec(struct attempt *attempt)
 static bool start_replay(struct attempt *attempt)
 {
 	char option[] = REPLAY_OPTION;
-	char *argv[] = {attempt->executor->runner, option, NULL};
+	char *argv[] = {attempt->executor->runner, option, attempt->executor->replay_dir, NULL};
 	struct err err;
 	int r;
 	struct process *process = prepare(attempt, &err, &r);

@@ -65,8 +65,8 @@ int main(int argc, char **argv)
 	struct wire wire;
 	void *state = NULL;
 
-	if (argc == 2 && strcmp(argv[1], REPLAY_OPTION) == 0)
-		return replay_main();
+	if (argc == 3 && strcmp(argv[1], REPLAY_OPTION) == 0)
+		return replay_main(argv[2]);
 	if (argc != 2) {
 		fputs("usage: flotilla-runner PLUGIN.so   (flotillad starts it; see docs/runner-protocol.md)\n",
 		      stderr);

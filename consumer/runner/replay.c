@@ -29,6 +29,7 @@ struct replay {
 	double seconds;
 	int dir;
 	const char *log;
+	const char *root_dir; /* all is below it */
 };
 
 static bool complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -80,13 +81,39 @@ static bool make_parents(int at, const char *path)
 	return true;
 }
 
+/* Whether `path`, with all links on its way, is `root` or below it; so far as it is not there yet it must be plain. */
+static bool is_below(const char *root, const char *path)
+{
+	CLEANUP(freep) char *start = xstrdup(path);
+	CLEANUP(freep) char *real = NULL;
+	size_t len = root[1] ? strlen(root) : 0;
+
+	while (!(real = realpath(start, NULL)) && errno == ENOENT && strrchr(start, '/') > start)
+		*strrchr(start, '/') = '\0';
+	if (!real || (path[strlen(start)] && !name_valid(path + strlen(start) + 1)))
+		return false;
+	return strncmp(real, root, len) == 0 && (real[len] == '\0' || real[len] == '/');
+}
+
+/* What a message names is within the directory that the operator named. */
+static bool check_place(const struct replay *replay, const char *what, const char *path)
+{
+	CLEANUP(freep) char *root = NULL;
+
+	if (!make_parents(AT_FDCWD, replay->root_dir) || (mkdir(replay->root_dir, 0777) < 0 && errno != EEXIST))
+		return complain("%s: cannot be made: %s", replay->root_dir, strerror(errno));
+	root = realpath(replay->root_dir, NULL);
+	return (root && is_below(root, path)) ||
+	       complain("args.%s: %s is not below %s, the worker's --replay-dir", what, path, replay->root_dir);
+}
+
 static bool open_dir(struct replay *replay)
 {
 	const char *path = json_string_value(json_object_get(replay->args, "dir"));
 
 	if (!path || *path != '/')
 		return complain("args.dir: must be an absolute directory");
-	if (!make_parents(AT_FDCWD, path))
+	if (!check_place(replay, "dir", path) || !make_parents(AT_FDCWD, path))
 		return false;
 	if (mkdir(path, 0777) < 0 && errno != EEXIST)
 		return complain("%s: cannot be made: %s", path, strerror(errno));
@@ -136,6 +163,8 @@ static bool load(struct replay *replay)
 		return complain("args.seconds: must be a number that is not negative");
 	replay->seconds = json_number_value(seconds);
 	replay->log = json_string_value(json_object_get(replay->args, "log"));
+	if (replay->log && !check_place(replay, "log", replay->log))
+		return false;
 	if (!replay->log)
 		replay->log = getenv("REPLAY_LOG");
 	return check_names(json_object_get(replay->args, "inputs"), "inputs", false) &&
@@ -207,7 +236,7 @@ static bool write_output(const struct replay *replay, const char *name, int64_t 
 	if (!make_parents(replay->dir, name))
 		return false;
 	buf_addf(&temporary, "%s.%ld.tmp", name, (long)getpid());
-	fd = openat(replay->dir, temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	fd = openat(replay->dir, temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
 	if (fd < 0 || !fill_file(fd, size) || renameat(replay->dir, temporary.data, replay->dir, name) < 0)
 		return complain("the output %s cannot be written: %s", name, strerror(errno));
 	return true;
@@ -235,9 +264,9 @@ static bool replay_task(struct replay *replay)
 	return write_log(replay, "end");
 }
 
-int replay_main(void)
+int replay_main(const char *root_dir)
 {
-	struct replay replay = {.dir = -1};
+	struct replay replay = {.dir = -1, .root_dir = root_dir};
 	bool done = replay_task(&replay);
 
 	if (replay.dir >= 0)

@@ -4,11 +4,12 @@
 
 #define REPLAY_OPTION "--replay"
 
-/* The main function of the process (`flotilla-runner --replay`: what the worker is linked to would take longer to load
- * than many a task takes), in its job directory: reads job.json, whose `args` are
+/* The main function of the process (`flotilla-runner --replay ROOT`: what the worker is linked to would take longer to
+ *load than many a task takes), in its job directory: reads job.json, whose `args` are
  *	{"seconds": CPU time, "dir": "/shared/directory", "inputs": ["name"...],
  *	 "outputs": [{"name": "...", "size": bytes}...], "log": "/path" (optional; else the environment's REPLAY_LOG)}
- * Returns the exit code; errors stand on stderr. */
-int replay_main(void);
+ * `dir` and `log` must be below `root_dir`, an absolute path, links followed. Returns the exit code; errors stand on
+ *stderr. */
+int replay_main(const char *root_dir);
 
 #endif

@@ -22,7 +22,7 @@ static int replay(struct lab *lab, const char *args)
 	if (pid == 0) {
 		if (chdir(lab->dir) < 0 || !freopen("errors", "w", stderr))
 			_exit(99);
-		status = replay_main();
+		status = replay_main(lab->dir);
 		fflush(NULL);
 		_exit(status);
 	}
@@ -89,10 +89,29 @@ Test(exec_replay, burns_processor_time)
 	close_lab(&lab);
 }
 
+/* A message names a place that is not the operator's, as directory and as log. */
+static void expect_outside(struct lab *lab, const char *rest)
+{
+	const char *base = *rest ? lab->dir : "/var/tmp/flotilla-outside";
+	struct buf args = BUF_INIT;
+	char *errors;
+
+	buf_addf(&args, "{\"dir\":\"%s%s\",\"outputs\":[{\"name\":\"x\",\"size\":1}]}", base, rest);
+	cr_assert(replay(lab, args.data) == 1, "%s", args.data);
+	errors = lab_read(lab->dir, "errors");
+	cr_assert(strstr(errors, "--replay-dir"), "%s: %s", args.data, errors);
+	free(errors);
+	buf_reset(&args);
+	buf_addf(&args, "{\"dir\":\"%s/shared\",\"log\":\"%s%s/log\"}", lab->dir, base, rest);
+	cr_assert(replay(lab, args.data) == 1, "%s", args.data);
+	cr_assert(access("/var/tmp/flotilla-outside", F_OK) < 0);
+	buf_release(&args);
+}
+
 Test(exec_replay, errors)
 {
 	struct lab lab;
-	char *outside;
+	char *outside, *link;
 
 	lab_make_dir(&lab);
 	expect(&lab, "\"inputs\":[\"missing\"]", 1, "the input missing is missing");
@@ -105,6 +124,15 @@ Test(exec_replay, errors)
 	expect(&lab, "\"outputs\":{}", 1, "a list");
 	expect(&lab, "\"seconds\":-1", 1, "seconds");
 	cr_assert(replay(&lab, "{\"dir\":\"relative\"}") == 1);
+	expect_outside(&lab, "");
+	expect_outside(&lab, "/../../etc");
+	expect_outside(&lab, "/shared/../..");
+	expect_outside(&lab, "/new/../../x");
+	expect_outside(&lab, "-beside/x");
+	link = lab_path(&lab, "link");
+	cr_assert(symlink("/var/tmp", link) == 0);
+	expect_outside(&lab, "/link/flotilla-outside");
+	free(link);
 	cr_assert(replay(&lab, "[]") == 1);
 	outside = lab_path(&lab, "x");
 	cr_assert(access(outside, F_OK) < 0);
