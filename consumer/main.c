@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "flotilla/version.h"
 #include "worker.h"
 
@@ -165,6 +166,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		fprintf(stderr, "flotillad: %s\n", err.text);
 		exit(2);
 	}
+	if (value && (key == 'a' || key == 'r'))
+		secret_hide(value);
 	return 0;
 }
 

@@ -47,8 +47,8 @@ struct worker_options {
 	bool allow_exec, verbose, require_signed;
 	char *signing_keys; /* a file; NULL: none */
 	char *replay_dir;
-	char *job_user;     /* NULL: the worker's own */
-	char *metrics;      /* ADDR:PORT; NULL: none */
+	char *job_user; /* NULL: the worker's own */
+	char *metrics;  /* ADDR:PORT; NULL: none */
 };
 
 struct worker;

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/secret.h"
 #include "commands.h"
 #include "settings.h"
 
@@ -85,6 +86,8 @@ static error_t parse_common(int key, char *value, struct argp_state *state)
 	case OPT_CONFIG: parse->app->config_file = value; break;
 	default: return ARGP_ERR_UNKNOWN;
 	}
+	if (key == OPT_AMQP || key == OPT_REDIS)
+		secret_hide(value);
 	return r < 0 ? fail(parse) : 0;
 }
 

@@ -128,6 +128,9 @@ static int parse(const char *at, struct broker_url *url, struct err *err)
 	r = take_host(at, len, url, err);
 	if (r)
 		return r;
+	/* A password with a / in it would be taken for a port and a virtual host, and shown as one. */
+	if (slash && strchr(slash, '@'))
+		return bad(err, "an @ behind a /: write / as %2F in a password, and @ as %40 in a virtual host");
 	url->vhost = slash && slash[1] ? decode(slash + 1, strlen(slash + 1)) : xstrdup("/");
 	return url->vhost ? 0 : bad(err, "a bad %-escape in the virtual host");
 }

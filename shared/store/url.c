@@ -57,8 +57,9 @@ static int parse_host(struct store_url *url, const char *text, size_t len, struc
 	url->port = 6379;
 	if (colon && (!bracket || colon > bracket)) {
 		if (parse_number(colon + 1, 65535, &url->port) < 0 || url->port == 0)
-			return err_set(err, ERR_USAGE, "Redis URL: the port \"%s\" is no number from 1 to 65535",
-				       colon + 1);
+			return err_set(err, ERR_USAGE,
+				       "Redis URL: the port is no number from 1 to 65535 (in a password, / is "
+				       "written %%2F)");
 		*colon = '\0';
 	}
 	if (bracket && host[0] == '[') {
@@ -83,7 +84,8 @@ static int parse_tcp(struct store_url *url, const char *rest, struct err *err)
 	if (parse_host(url, rest, len, err) < 0)
 		return ERR_USAGE;
 	if (db[0] == '/' && db[1] != '\0' && parse_number(db + 1, 1 << 20, &url->db) < 0)
-		return err_set(err, ERR_USAGE, "Redis URL: the database \"%s\" is no number", db + 1);
+		return err_set(err, ERR_USAGE,
+			       "Redis URL: the database is no number (in a password, / is written %%2F)");
 	if (db[0] == '?' || db[0] == '#')
 		return err_set(err, ERR_USAGE, "Redis URL: nothing may follow the database number");
 	return 0;

@@ -413,3 +413,48 @@ def test_a_hard_link_is_no_result(fleet):
     job = fleet.wait("h", "failed")
     assert job["reason"] == "result" and "another user" in job["error"] and fleet.result("h") is None, job
     assert worker.process.poll() is None
+
+
+# --- what nobody is told
+
+SECRET = "Tr0ub4dor-and-3"
+
+
+def with_password(url, user):
+    return url.replace("://", "://%s:%s@" % (user, SECRET)) if "@" not in url else url.split("://")[0] + "://%s:%s@%s" % (user, SECRET, url.split("@")[1])
+
+
+def test_passwords_are_neither_logged_nor_in_the_list_of_processes(fleet):
+    user = "u-" + fleet.prefix
+    fleet.redis.execute_command("ACL", "SETUSER", user, "on", ">" + SECRET, "~*", "&*", "+@all")
+    redis_url, bad_amqp = with_password(fleet.redis_url, user), with_password(fleet.amqp_url, "guest")
+    said = []
+
+    def tell(*args, **keywords):
+        done = fleet.command(*args, "--redis", redis_url, **keywords)
+        said.append(done.stdout + done.stderr)
+        return done.returncode
+    try:
+        for options in ((), ("--log-format", "json")):
+            worker = fleet.worker("--redis", redis_url, "--verbose", "--allow-exec", *options)
+            with open("/proc/%d/cmdline" % worker.process.pid, encoding="utf-8") as file:
+                shown = file.read()
+            assert SECRET not in shown and user in shown, shown
+            assert tell("submit", "exec", "--wait", "--", "sh", "-c", "tr '\\0' '\\n' < /proc/$PPID/cmdline; env") == 0
+            assert tell("workers") == 0 and tell("doctor", "--json") in (0, 1)
+            said.append(json.dumps([fleet.redis.get(key) for key in fleet.redis.scan_iter(fleet.prefix + ":job:*:output")]))
+            assert worker.stop() == 0
+        # refused, not reached, not understood
+        for options in (("--amqp", bad_amqp), ("--amqp", "amqp://u:1/%s@h" % SECRET), ("--redis", "redis://:%s@127.0.0.1:x" % SECRET),
+                        ("--redis", "redis://:%s/1@127.0.0.1" % SECRET), ("--redis", "redis://%s:%s@%s" % (user, SECRET + "x", fleet.redis_url.split("://")[1].split("@")[-1]))):
+            worker = fleet.worker(*options, "--verbose", ready=False)
+            assert worker.process.wait(20) == 2, (options, worker.log())
+            tell("publish", "-", *options, stdin="{}")
+            tell("ls", *options)
+        for options in (("--amqp", "amqp://guest:%s@127.0.0.1:9/" % SECRET), ("--redis", "redis://:%s@127.0.0.1:9" % SECRET)):
+            worker = fleet.worker(*options, "--verbose", "--retry-services", "1s", ready=False)
+            assert worker.process.wait(20) == 3, worker.log()
+        for text in said + [worker.log() for worker in fleet.workers]:
+            assert SECRET not in text, text
+    finally:
+        fleet.redis.execute_command("ACL", "DELUSER", user)

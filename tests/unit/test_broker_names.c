@@ -64,6 +64,8 @@ Test(broker_url, bad)
 		"amqp://[::1/",
 		"amqp://[::1]x/",
 		"amqp://h/?heartbeat=1",
+		"amqp://u:5672/secret@h/",
+		"amqp://u:1/2/secret@h:5672/v",
 	};
 	for (size_t i = 0; i < sizeof bads / sizeof *bads; i++) {
 		struct err err;

@@ -46,6 +46,8 @@ Test(store_names, bad_urls_are_told_without_the_password)
 					   "redis://:secret@h:x/",
 					   "redis://:secret@h/one",
 					   "redis://:secret@h/-1",
+					   "redis://:secret/x@h:6379/0",
+					   "redis://u:12/secret@h:6379/0",
 					   "redis://:secret@h?db=1"};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct err err;
