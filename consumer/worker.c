@@ -237,7 +237,7 @@ static int open_executor(struct worker *worker, struct err *err)
 static int open_services(struct worker *worker, struct err *err)
 {
 	const struct worker_options *o = &worker->options;
-	const struct store_options store = {o->redis_url, o->prefix, o->name, on_store_state, worker, 8};
+	const struct store_options store = {o->redis_url, o->prefix, o->name, on_store_state, worker, &o->tls, 8};
 	const struct publisher_options publisher = {
 		.broker = {.url = o->amqp_url, .name = o->name, .heartbeat_s = intake_heartbeat_s(o), .tls = &o->tls},
 		.prefix = o->prefix,

@@ -132,6 +132,7 @@ static void begin(struct session *session, const struct app *app)
 int session_open(struct session *session, const struct app *app, struct err *err)
 {
 	struct store_options options = {.url = app->services.redis_url,
+					.tls = &app->services.tls,
 					.prefix = app->services.prefix,
 					.name = "flotilla",
 					.state = on_store,
@@ -139,8 +140,7 @@ int session_open(struct session *session, const struct app *app, struct err *err
 
 	begin(session, app);
 	session->store_down = clock_mono_ms();
-	if (store_url_check(app->services.redis_url, err) < 0 ||
-	    store_open(&session->loop, &options, &session->store, err) < 0)
+	if (store_open(&session->loop, &options, &session->store, err) < 0)
 		return err->code;
 	return session_run(session, is_up, session, -1, err);
 }

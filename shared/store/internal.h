@@ -54,6 +54,7 @@ struct store_batch {
 struct store_url {
 	char *host, *user, *password, *path; /* path: a Unix socket */
 	int port, db;
+	bool tls;
 };
 
 /* One connection, whoever uses it: store.c's session or a listener. */
@@ -67,13 +68,18 @@ struct store_link {
 	size_t unanswered;  /* batches of the session's */
 	int64_t last_reply; /* monotonic ms; or since when there has been something to answer */
 	redisConnectCallback *connected;
-	bool failing; /* within the callback of a connection that failed: hiredis frees its context behind it */
+	const struct store_url *url;
+	const struct tls_files *files;
+	struct tls *tls; /* rediss, once it is connected: the thread between hiredis and Redis */
+	struct err why;  /* what ended it, as far as that is known here; code 0: hiredis knows */
+	bool failing;    /* within the callback of a connection that failed: hiredis frees its context behind it */
 };
 
 struct store {
 	uv_loop_t *loop;
 	char *prefix, *name, *shown;
 	struct store_url url;
+	const struct tls_files *tls;
 	void (*state)(void *data, bool up, const struct err *err);
 	void *data;
 	struct store_link *links[STORE_LINKS];
@@ -83,6 +89,7 @@ struct store {
 	uv_idle_t *soon; /* calls of one turn are sent together, at the beginning of the next */
 	bool connected, up, told_down, durable, full, closing, refused;
 	bool scriptless;   /* its user may not load scripts */
+	bool answered;     /* Redis has said something to the session that is beginning */
 	bool has_to_write; /* a write was refused: the next session is up when one is taken */
 	unsigned tries;
 	int64_t up_since, alive_at, next_try, connecting_since, ticked;
@@ -103,10 +110,14 @@ struct store {
 int store_url_parse(const char *url, struct store_url *ret, struct err *err);
 void store_url_release(struct store_url *url);
 
-/* link.c: a hiredis connection on the loop. NULL with `err` where it cannot even begin. After an error the link is
- * dead: `connected` (with REDIS_ERR) or `lost` is called; then call store_link_free, from within it or later. */
-struct store_link *store_link_open(uv_loop_t *loop, const struct store_url *url, redisConnectCallback *connected,
-				   redisDisconnectCallback *lost, void *data, struct err *err);
+/* link.c: a hiredis connection on the loop; `url` and `files` are borrowed until it is freed. NULL with `err` where it
+ * cannot even begin. After an error the link is dead: `connected` (with REDIS_ERR) or `lost` is called; then call
+ * store_link_free, from within it or later. */
+struct store_link *store_link_open(uv_loop_t *loop, const struct store_url *url, const struct tls_files *files,
+				   redisConnectCallback *connected, redisDisconnectCallback *lost, void *data,
+				   struct err *err);
+/* Why `redis` of the link has ended, within `connected` or `lost`: ERR_SERVICE, or ERR_REFUSED (tls.h). */
+int store_link_why(const struct store_link *link, const redisAsyncContext *redis, struct err *err);
 void store_link_free(struct store_link *link);
 /* Writes what was added to its connection now; otherwise that is done in the next turn. */
 void store_link_write(struct store_link *link);

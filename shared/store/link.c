@@ -1,6 +1,14 @@
-/* hiredis on libuv. The adapter that hiredis ships never reports a refused connection (its poll callback returns on an
- * error status); this one does, and it writes once a turn of the loop, however many commands the turn made. */
+/* hiredis on libuv, with or without TLS. The adapter that hiredis ships never reports a refused connection (its poll
+ * callback returns on an error status); this one does, and it writes once a turn of the loop, however many commands the
+ * turn made.
+ *
+ * With TLS hiredis connects as ever; then the descriptor that it has becomes the plain end of a struct tls, under the
+ * same number. It is told that it is connected at once: what it writes waits there until Redis is known to be the right
+ * one. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "store/internal.h"
@@ -96,6 +104,9 @@ static void cleanup(void *data)
 {
 	struct store_link *link = data;
 
+	if (link->tls)
+		tls_why(link->tls, &link->why);
+	link->tls = tls_close(link->tls);
 	link->redis = NULL;
 	if (link->poll) {
 		uv_close((uv_handle_t *)link->poll, free_handle);
@@ -126,16 +137,47 @@ static void attach(struct store_link *link)
 	link->handles = 2;
 }
 
+/* What a Redis without TLS, which waits for the end of a line, answers to. */
+#define PROBE "PING\r\n"
+
+static int secure(struct store_link *link)
+{
+	int *fd = &link->redis->c.fd, wire = fcntl(*fd, F_DUPFD_CLOEXEC, 0), inner, events = link->events;
+
+	if (wire < 0)
+		return err_set(&link->why, ERR_SERVICE, "TLS: no descriptor: %s", strerror(errno));
+	if (tls_start(link->files, wire, link->url->host, PROBE, &link->tls, &inner, &link->why))
+		return link->why.code;
+	want(link, 0); /* the poll would go on watching the connection */
+	if (dup3(inner, *fd, O_CLOEXEC) < 0)
+		err_set(&link->why, ERR_SERVICE, "TLS: no descriptor: %s", strerror(errno));
+	close(inner);
+	want(link, events);
+	return link->why.code;
+}
+
 static void on_connect(const redisAsyncContext *redis, int status)
 {
 	struct store_link *link = redis->ev.data;
 
 	link->failing = status != REDIS_OK;
+	if (!link->failing && link->url->tls && secure(link))
+		shutdown(redis->c.fd, SHUT_RDWR); /* its end is told as any other */
 	link->connected(redis, status);
 }
 
-struct store_link *store_link_open(uv_loop_t *loop, const struct store_url *url, redisConnectCallback *connected,
-				   redisDisconnectCallback *lost, void *data, struct err *err)
+int store_link_why(const struct store_link *link, const redisAsyncContext *redis, struct err *err)
+{
+	if (link->why.code) {
+		*err = link->why;
+		return err->code;
+	}
+	return err_set(err, ERR_SERVICE, "%s", redis->errstr[0] ? redis->errstr : "connection closed");
+}
+
+struct store_link *store_link_open(uv_loop_t *loop, const struct store_url *url, const struct tls_files *files,
+				   redisConnectCallback *connected, redisDisconnectCallback *lost, void *data,
+				   struct err *err)
 {
 	struct store_link *link;
 	redisAsyncContext *redis =
@@ -149,6 +191,8 @@ struct store_link *store_link_open(uv_loop_t *loop, const struct store_url *url,
 	}
 	link = xcalloc(1, sizeof *link);
 	link->loop = loop;
+	link->url = url;
+	link->files = files;
 	link->redis = redis;
 	redis->data = data;
 	attach(link);

@@ -123,7 +123,7 @@ static void on_tick(uv_timer_t *timer)
 	if (now < l->next_try)
 		return;
 	l->last_heard = l->last_ping = now;
-	l->link = store_link_open(l->store->loop, &l->store->url, on_connected, on_lost, l, &err);
+	l->link = store_link_open(l->store->loop, &l->store->url, l->store->tls, on_connected, on_lost, l, &err);
 	if (!l->link)
 		l->next_try = now + backoff_ms(100, 2000, l->tries++);
 }

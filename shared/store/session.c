@@ -20,7 +20,7 @@
 
 static void tell(struct store *store, bool up)
 {
-	if (up ? false : store->told_down)
+	if (!up && store->told_down && !store->refused) /* a refusal is told to who waits for another try */
 		return;
 	store->told_down = !up;
 	if (store->state)
@@ -77,12 +77,29 @@ static struct store_link *present(const struct store *store, const redisAsyncCon
 	return NULL;
 }
 
+static void link_ended(struct store *store, const struct store_link *link, const redisAsyncContext *redis)
+{
+	struct err why;
+
+	/* to a session that was up nothing is for ever */
+	if (store_link_why(link, redis, &why) == ERR_REFUSED && !store->up)
+		refuse(store, why.text);
+	else if (!store->up && !store->answered && !link->failing && !store->url.tls && !store->url.path)
+		store_link_lost(store, "it ended the connection without an answer; if it speaks TLS there, write "
+				       "rediss:// (--redis, FLOTILLA_REDIS_URL)");
+	else
+		store_link_lost(store, why.text);
+}
+
 static void on_lost(const redisAsyncContext *redis, int status)
 {
 	struct store *store = redis->data;
 
-	if (present(store, redis))
-		store_link_lost(store, status == REDIS_OK || !redis->errstr[0] ? "connection closed" : redis->errstr);
+	struct store_link *link = present(store, redis);
+
+	(void)status;
+	if (link)
+		link_ended(store, link, redis);
 }
 
 static void ready(struct store *store)
@@ -104,6 +121,7 @@ static bool setup_failed(struct store *store, const redisReply *reply)
 {
 	if (!reply)
 		return true;
+	store->answered = true;
 	if (reply->type != REDIS_REPLY_ERROR)
 		return false;
 	if (strncmp(reply->str, "WRONGPASS", 9) == 0 || strncmp(reply->str, "NOAUTH", 6) == 0 ||
@@ -253,7 +271,7 @@ static void on_connected(const redisAsyncContext *redis, int status)
 	if (!link)
 		return;
 	if (status != REDIS_OK) {
-		store_link_lost(store, redis->errstr);
+		link_ended(store, link, redis);
 		return;
 	}
 	log_in(store, link);
@@ -268,9 +286,11 @@ static void connect_now(struct store *store)
 
 	store->connecting_since = clock_mono_ms();
 	store->connected = true;
+	store->answered = false;
 	store->setup_left = store->link_count;
 	for (size_t i = 0; i < store->link_count; i++) {
-		store->links[i] = store_link_open(store->loop, &store->url, on_connected, on_lost, store, &err);
+		store->links[i] =
+			store_link_open(store->loop, &store->url, store->tls, on_connected, on_lost, store, &err);
 		if (!store->links[i]) {
 			store_link_lost(store, err.text);
 			return;
@@ -317,7 +337,9 @@ int store_open(uv_loop_t *loop, const struct store_options *options, struct stor
 
 	store->loop = loop;
 	store->link_count = options->links == 0 ? 1 : options->links < STORE_LINKS ? options->links : STORE_LINKS;
-	if (store_url_parse(options->url, &store->url, err) < 0 || store_scripts_init(store, err) < 0) {
+	store->tls = options->tls;
+	if (store_options_check(options, err) < 0 || store_url_parse(options->url, &store->url, err) < 0 ||
+	    store_scripts_init(store, err) < 0) {
 		store_url_release(&store->url);
 		free(store);
 		return err->code;

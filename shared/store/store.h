@@ -18,24 +18,29 @@
 #include <uv.h>
 
 #include "base/err.h"
+#include "base/tls.h"
 #include "store/keys.h"
 
 struct store;
 
 struct store_options {
-	const char *url;    /* redis://[user:password@]host:port/db or unix://path; copied */
+	const char *url;    /* redis:// or rediss://[user:password@]host:port/db, or unix://path; copied */
 	const char *prefix; /* copied */
 	const char *name;   /* CLIENT SETNAME; may be NULL */
 	/* Told when the session is up, and when it is lost or cannot be had (err: ERR_SERVICE, or ERR_REFUSED where
-	 * trying again is no use: wrong password, other schema). NULL: nobody wants to know. */
+	 * trying again is no use: wrong password, other schema, a server that is not the right one). NULL: nobody wants
+	 * to know. */
 	void (*state)(void *data, bool up, const struct err *err);
 	void *data;
+	const struct tls_files *tls; /* for rediss; NULL: the system's CAs. Borrowed until store_close */
 	size_t links; /* connections to spread calls over; 0: 1. Calls of different turns may then overtake each other.
 		       */
 };
 
 /* Checks a URL without connecting; ERR_USAGE names what is wrong, never the password. */
 int store_url_check(const char *url, struct err *err);
+/* The same, and whether the files of `tls` can be used where the URL asks for it. */
+int store_options_check(const struct store_options *options, struct err *err);
 /* "redis://host:port/db", for people; the caller frees. */
 char *store_url_shown(const char *url);
 

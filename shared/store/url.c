@@ -101,11 +101,11 @@ int store_url_parse(const char *url, struct store_url *ret, struct err *err)
 	else if (strncasecmp(url, "redis://", 8) == 0)
 		r = parse_tcp(ret, url + 8, err);
 	else if (strncasecmp(url, "rediss://", 9) == 0)
-		r = err_set(err, ERR_USAGE,
-			    "Redis URL: this build speaks no TLS to Redis: use redis:// or unix:// (through "
-			    "stunnel, for instance)");
+		r = parse_tcp(ret, url + 9, err);
 	else
-		r = err_set(err, ERR_USAGE, "Redis URL: it must begin with redis://, or with unix:/// and a path");
+		r = err_set(err, ERR_USAGE,
+			    "Redis URL: it must begin with redis:// or rediss://, or with unix:/// and a path");
+	ret->tls = strncasecmp(url, "rediss://", 9) == 0;
 	if (r < 0)
 		store_url_release(ret);
 	return r;
@@ -129,6 +129,18 @@ int store_url_check(const char *url, struct err *err)
 	return r;
 }
 
+int store_options_check(const struct store_options *options, struct err *err)
+{
+	struct store_url parsed;
+	bool tls;
+
+	if (store_url_parse(options->url, &parsed, err) < 0)
+		return err->code;
+	tls = parsed.tls;
+	store_url_release(&parsed);
+	return tls ? tls_check(options->tls, err) : 0;
+}
+
 char *store_url_shown(const char *url)
 {
 	struct store_url parsed;
@@ -140,7 +152,7 @@ char *store_url_shown(const char *url)
 	if (parsed.path)
 		buf_addf(&text, "unix://%s", parsed.path);
 	else
-		buf_addf(&text, "redis://%s:%d/%d", parsed.host, parsed.port, parsed.db);
+		buf_addf(&text, "%s://%s:%d/%d", parsed.tls ? "rediss" : "redis", parsed.host, parsed.port, parsed.db);
 	store_url_release(&parsed);
 	return buf_detach(&text);
 }

@@ -1,15 +1,17 @@
 """amqps and rediss with real certificates, against RabbitMQ and Redis themselves: the right server is talked to, every other is
 refused by both programs with an error that says what is wrong with it, and nothing is sent to it before."""
+import json
 import os
-import socket
+import shutil
 import subprocess
 import types
 
 import pytest
 
-from fleet import BUILD, ROOT
-from own_redis import free_port
+from fleet import BUILD, ROOT, Fleet, until
+from own_redis import OwnRedis, free_port
 from pki import Authority
+from proxy import Proxy
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def papers(tmp_path_factory):
 
 class Rabbit:
     """Further listeners of the RabbitMQ that is there, opened while it runs."""
-    program_url = "FLOTILLA_AMQP_URL"
+    option = "--amqp"
     scheme = "amqps"
     check = ["broker", "apply"]
 
@@ -83,7 +85,38 @@ def rabbit(papers):
     rabbit.close()
 
 
-@pytest.fixture(params=["rabbit"])
+class Redis:
+    """A Redis for each certificate."""
+    option = "--redis"
+    scheme = "rediss"
+    check = ["stats"]
+
+    def __init__(self, papers):
+        self.servers, self.ports = {}, {}
+        for name in ("right", "expired", "elsewhere", "nameless", "client_only", "demanding"):
+            cert, key = getattr(papers, "right" if name == "demanding" else name)
+            self.ports[name] = free_port()
+            self.servers[name] = OwnRedis("--tls-port", self.ports[name], "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file",
+                                          papers.ca, "--tls-auth-clients", "yes" if name == "demanding" else "no", "--appendonly", "yes",
+                                          "--appendfsync", "always")
+        self.ports["plain"] = self.servers["right"].port
+
+    def close(self):
+        for server in self.servers.values():
+            server.__exit__()
+
+    def url(self, name, host="localhost", scheme="rediss"):
+        return "%s://%s:%d/0" % (scheme, host, self.ports[name])
+
+
+@pytest.fixture(scope="module")
+def secure_redis(papers):
+    redis = Redis(papers)
+    yield redis
+    redis.close()
+
+
+@pytest.fixture(params=["rabbit", "secure_redis"])
 def server(request):
     return request.getfixturevalue(request.param)
 
@@ -97,12 +130,12 @@ def trusting(papers, cert=None, ca=None):
     return options + (["--tls-cert", cert[0], "--tls-key", cert[1]] if cert else [])
 
 
-def run(program, fleet, server, url, options):
+def run(program, fleet, server, url, options, patience="20s"):
     """What a program that cannot get in says, and its exit code."""
     if program == "flotilla":
-        done = fleet.command(*server.check, *options, env={server.program_url: url})
+        done = fleet.command(*server.check, server.option, url, *options)
         return done.returncode, done.stderr
-    worker = fleet.worker(*options, "--retry-services", "1s", env={server.program_url: url}, ready=False)
+    worker = fleet.worker(server.option, url, "--retry-services", patience, *options, ready=False)
     worker.process.wait(30)
     return worker.process.returncode, worker.log()
 
@@ -112,7 +145,7 @@ REFUSALS = [  # the server's certificate, what is asked for, the words
     ("elsewhere", {}, "name mismatch: the server's certificate is not for localhost but for elsewhere.example"),
     ("nameless", {}, "name mismatch: the server's certificate is not for localhost but for no host"),
     ("client_only", {}, "certificate is not accepted: unsuitable certificate purpose"),
-    ("right", {"host": "127.0.0.2"}, "name mismatch: the server's certificate is not for 127.0.0.2 but for localhost, 127.0.0.1"),
+    ("elsewhere", {"host": "127.0.0.1"}, "name mismatch: the server's certificate is not for 127.0.0.1 but for elsewhere.example"),
     ("right", {"ca": "other_ca"}, "unknown CA: the server's certificate was issued by \"CN = ours\", which is not trusted by "),
     ("right", {"ca": None}, "which is not trusted by this system; name its certificate with --tls-ca"),
     ("plain", {}, "the server does not speak TLS on this port"),
@@ -125,8 +158,6 @@ REFUSALS = [  # the server's certificate, what is asked for, the words
 @pytest.mark.parametrize("program", ["flotilla", "flotillad"])
 @pytest.mark.parametrize("name, asked, words", REFUSALS, ids=["-".join([row[0], *map(str, row[1].values())]) for row in REFUSALS])
 def test_the_wrong_server_is_refused_with_the_reason(fleet, papers, server, program, name, asked, words):
-    if asked.get("host") == "127.0.0.2" and server.scheme == "amqps":
-        pytest.skip("the listeners are of one address")
     ca = asked.get("ca", "ca")
     options = trusting(papers, cert=getattr(papers, asked["cert"]) if "cert" in asked else None, ca=ca and getattr(papers, ca)) if ca else []
     code, said = run(program, fleet, server, server.url(name, asked.get("host", "localhost")), options)
@@ -136,23 +167,23 @@ def test_the_wrong_server_is_refused_with_the_reason(fleet, papers, server, prog
 
 @pytest.mark.parametrize("name, host", [("right", "localhost"), ("right", "127.0.0.1")])
 def test_the_right_server_by_name_and_by_address(fleet, papers, server, name, host):
-    fleet.command(*server.check, *trusting(papers), env={server.program_url: server.url(name, host)}, check=0)
+    fleet.command(*server.check, server.option, server.url(name, host), *trusting(papers), check=0)
 
 
 def test_with_a_certificate_of_the_clients(fleet, papers, server):
-    fleet.command(*server.check, *trusting(papers, papers.guest), env={server.program_url: server.url("demanding")}, check=0)
+    fleet.command(*server.check, server.option, server.url("demanding"), *trusting(papers, papers.guest), check=0)
 
 
 @pytest.mark.parametrize("program", ["flotilla", "flotillad"])
 def test_a_server_with_tls_spoken_to_in_plain(fleet, papers, server, program):
-    code, said = run(program, fleet, server, server.url("right", scheme=server.scheme[:-1]), [])
+    code, said = run(program, fleet, server, server.url("right", scheme=server.scheme[:-1]), [], patience="1s")
     assert code == 3 and "if it speaks TLS there, write %s://" % server.scheme in said, said
 
 
 @pytest.mark.parametrize("program", ["flotilla", "flotillad"])
 def test_nobody_there_is_away_and_not_refused(fleet, papers, server, program):
     server.ports["nobody"] = free_port()
-    code, said = run(program, fleet, server, server.url("nobody"), trusting(papers))
+    code, said = run(program, fleet, server, server.url("nobody"), trusting(papers), patience="1s")
     assert code == 3 and "onnect" in said, said
 
 
@@ -181,3 +212,122 @@ def test_files_that_cannot_be_used(fleet, papers, server, program, tmp_path):
             (["--tls-cert", cert, "--tls-key", papers.right[1]], "tls_key: %s: there is no private key of the certificate's" % papers.right[1])]:
         code, said = run(program, fleet, server, server.url("right"), options)
         assert (code, words in said) == (2, True), said
+
+
+# --- work
+
+
+class Lines:
+    """Both connections of a fleet through proxies that can be cut, with TLS from end to end."""
+
+    def __init__(self, rabbit, redis):
+        self.rabbit, self.redis = Proxy(rabbit.ports["demanding"]), Proxy(redis.ports["demanding"])
+        self.options = ["--amqp", "amqps://localhost:%d/" % self.rabbit.port, "--redis", "rediss://127.0.0.1:%d/0" % self.redis.port]
+
+    def cut(self):
+        self.rabbit.reset()
+        self.redis.reset()
+
+    def close(self):
+        self.rabbit.close()
+        self.redis.close()
+
+
+@pytest.fixture
+def lines(rabbit, secure_redis):
+    lines = Lines(rabbit, secure_redis)
+    yield lines
+    lines.close()
+
+
+@pytest.fixture
+def secure(secure_redis):
+    """A fleet whose test looks into Redis by a way without TLS."""
+    fleet = Fleet(redis_url="redis://127.0.0.1:%d/0" % secure_redis.servers["demanding"].port)
+    yield fleet
+    fleet.close()
+
+
+def showing(papers):
+    cert, key = papers.guest
+    return {"FLOTILLA_TLS_CA": papers.ca, "FLOTILLA_TLS_CERT": cert, "FLOTILLA_TLS_KEY": key}
+
+
+WORKFLOW = """
+defaults: { task: exec, argv: ["sh", "-c", "echo $FLOTILLA_ID >>%s"] }
+jobs:
+  one: { matrix: { n: [%s] } }
+  two: { matrix: { m: [%s] }, after: [one] }
+  three: { after: [two] }
+"""
+
+
+def test_a_workflow_whose_connections_are_cut(secure, papers, lines):
+    log = secure.dir + "/log"
+    for _ in range(2):
+        secure.worker(*lines.options, "--allow-exec", "--slots", 4, env=showing(papers))
+    with open(secure.dir + "/flow.yaml", "w", encoding="utf-8") as file:
+        file.write(WORKFLOW % (log, *[", ".join(map(str, range(40)))] * 2))
+    run = subprocess.Popen([os.path.join(BUILD, "bin", "flotilla"), "run", "flow.yaml", "--prefix", secure.prefix, *lines.options], cwd=secure.dir,
+                           env={**os.environ, **showing(papers)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def done():
+        return os.path.exists(log) and sum(1 for _ in open(log, encoding="utf-8"))
+    for enough in (5, 35, 55, 75):
+        until(lambda: (done() or 0) >= enough, 60, lambda: "%s jobs\n%s" % (enough, secure.logs()))
+        lines.cut()
+    out, err = run.communicate(timeout=90)
+    assert run.returncode == 0, out + err + secure.logs()
+    with open(log, encoding="utf-8") as file:
+        ran = file.read().split()
+    assert len(ran) == 81 and len(set(ran)) == 81, "each once"
+    secure.settled()
+
+
+def test_many_large_messages(secure, papers, lines):
+    """More than all buffers on the way take, out of one program and into another, while both answer."""
+    text = os.urandom(8000).hex()
+    with open(secure.dir + "/jobs.jsonl", "w", encoding="utf-8") as file:
+        for n in range(400):
+            file.write(json.dumps({"id": "m%d" % n, "task": "noop", "args": [n, text]}) + "\n")
+    secure.worker(*lines.options, "--slots", 8, env=showing(papers))
+    secure.command("publish", secure.dir + "/jobs.jsonl", *lines.options, env=showing(papers), check=0)
+    secure.wait_all(["m%d" % n for n in range(400)])
+    assert all(secure.result("m%d" % n) == [n, text] for n in (0, 200, 399))
+    assert secure.redis.hget(secure.key("stats"), "succeeded") == "400"
+
+
+def test_a_handler_that_is_told_the_services_has_the_files_too(secure, papers, lines):
+    """With the settings in a file, whose paths are the worker's, and every kind of command over TLS."""
+    cert, key = papers.guest
+    with open(cert, encoding="utf-8") as one, open(key, encoding="utf-8") as other, open(secure.dir + "/me.pem", "w", encoding="utf-8") as file:
+        file.write(one.read() + other.read())
+    shutil.copy(papers.ca, secure.dir + "/ca.pem")
+    with open(secure.dir + "/fleet.yaml", "w", encoding="utf-8") as file:
+        file.write("amqp_url: %s\nredis_url: %s\nprefix: %s\ntls_ca: ca.pem\ntls_cert: me.pem\n" % (
+            lines.options[1], lines.options[3], secure.prefix))
+    with open(secure.dir + "/handlers.yaml", "w", encoding="utf-8") as file:
+        file.write("handlers:\n  child: { command: [%s/bin/flotilla, submit, noop, --id, of-the-handler], services: true }\n" % BUILD)
+    secure.worker(*lines.options, "--config", "fleet.yaml", "--handlers", "handlers.yaml")
+    config = [*lines.options, "--config", "fleet.yaml"]
+    secure.command("submit", "child", "--id", "parent", "--wait", *config, check=0)
+    assert secure.wait("of-the-handler")["state"] == "succeeded"
+    for words in (["status", "parent"], ["wait", "parent"], ["result", "of-the-handler"], ["why", "parent"], ["workers"], ["stats"], ["ls"],
+                  ["broker", "apply"], ["doctor"]):
+        done = secure.command(*words, *config)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+
+
+def test_a_server_that_turns_wrong_while_the_worker_runs(papers, rabbit, secure_redis):
+    """Who comes back as another gets nothing, and ends the worker with the reason."""
+    proxy = Proxy(secure_redis.ports["right"])
+    fleet = Fleet(redis_url="redis://127.0.0.1:%d/0" % secure_redis.servers["right"].port)
+    try:
+        worker = fleet.worker("--redis", "rediss://localhost:%d/0" % proxy.port, *trusting(papers))
+        proxy.target = secure_redis.ports["expired"]
+        proxy.reset()
+        until(lambda: worker.process.poll() is not None, 15, worker.log)
+        assert worker.process.returncode == 2 and "certificate expired" in worker.log(), worker.log()
+    finally:
+        fleet.close()
+        proxy.close()

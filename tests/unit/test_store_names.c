@@ -9,6 +9,8 @@
 struct url_row {
 	const char *url, *host, *user, *password, *path;
 	int port, db;
+	bool tls;
+	const char *shown;
 };
 
 Test(store_names, good_urls)
@@ -19,6 +21,7 @@ Test(store_names, good_urls)
 		{"redis://:pa%3Ass@h:1/", "h", NULL, "pa:ss", NULL, 1, 0},
 		{"redis://me:p@ss@h/2", "h", "me", "p@ss", NULL, 6379, 2},
 		{"redis://[::1]:6380/0", "::1", NULL, NULL, NULL, 6380, 0},
+		{"rediss://me:secret@h:6380/1", "h", "me", "secret", NULL, 6380, 1, true, "rediss://h:6380/1"},
 		{"redis:///4", "localhost", NULL, NULL, NULL, 6379, 4},
 		{"unix:///run/redis.sock", NULL, NULL, NULL, "/run/redis.sock", 0, 0},
 	};
@@ -30,7 +33,12 @@ Test(store_names, good_urls)
 		cr_expect(SAME(rows[i].host, url.host) && SAME(rows[i].user, url.user) &&
 				  SAME(rows[i].password, url.password) && SAME(rows[i].path, url.path),
 			  "%s", rows[i].url);
-		cr_expect(url.port == rows[i].port && url.db == rows[i].db, "%s", rows[i].url);
+		cr_expect(url.port == rows[i].port && url.db == rows[i].db && url.tls == rows[i].tls, "%s",
+			  rows[i].url);
+		if (rows[i].shown) {
+			CLEANUP(freep) char *shown = store_url_shown(rows[i].url);
+			cr_expect_str_eq(shown, rows[i].shown);
+		}
 		store_url_release(&url);
 	}
 }
@@ -40,7 +48,7 @@ Test(store_names, bad_urls_are_told_without_the_password)
 	static const char *const rows[] = {"",
 					   "localhost:6379",
 					   "http://h/",
-					   "rediss://:secret@h/0",
+					   "rediss://:secret@h:x/0",
 					   "redis://:secret@h:0/",
 					   "redis://:secret@h:99999/",
 					   "redis://:secret@h:x/",
