@@ -55,7 +55,23 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *data)
 	return size * count;
 }
 
-int http_open(const char *base, const char *user, const char *password, struct http **ret, struct err *err)
+/* Whom the operator trusts, and nobody else. */
+static void use_files(struct http *http, const struct tls_files *files)
+{
+	http->curl_easy_setopt(http->curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (files->ca && *files->ca) {
+		http->curl_easy_setopt(http->curl, CURLOPT_CAINFO, files->ca);
+		http->curl_easy_setopt(http->curl, CURLOPT_CAPATH, NULL);
+	}
+	if (tls_has_cert(files)) {
+		http->curl_easy_setopt(http->curl, CURLOPT_SSLCERT, files->cert);
+		http->curl_easy_setopt(http->curl, CURLOPT_SSLKEY,
+				       files->key && *files->key ? files->key : files->cert);
+	}
+}
+
+int http_open(const char *base, const char *user, const char *password, const struct tls_files *files,
+	      struct http **ret, struct err *err)
 {
 	struct http *http = xcalloc(1, sizeof *http);
 
@@ -78,6 +94,7 @@ int http_open(const char *base, const char *user, const char *password, struct h
 	http->curl_easy_setopt(http->curl, CURLOPT_TIMEOUT, TIMEOUT_S);
 	http->curl_easy_setopt(http->curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	http->curl_easy_setopt(http->curl, CURLOPT_NOSIGNAL, 1L);
+	use_files(http, files);
 	http->curl_easy_setopt(http->curl, CURLOPT_NOPROXY, "*");
 	http->curl_easy_setopt(http->curl, CURLOPT_WRITEFUNCTION, on_body);
 	*ret = http;

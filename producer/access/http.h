@@ -5,12 +5,15 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/tls.h"
 
 struct http;
 
-/* `base` is http:// or https://host:port, without a user; the certificate of https is checked. All copied.
+/* `base` is http:// or https://host:port, without a user; the certificate of https is checked, with `files` as for the
+ * services (tls.h). All copied.
  * ERR_SYSTEM where there is no libcurl. */
-int http_open(const char *base, const char *user, const char *password, struct http **ret, struct err *err);
+int http_open(const char *base, const char *user, const char *password, const struct tls_files *files,
+	      struct http **ret, struct err *err);
 /* NULL is fine. */
 void http_close(struct http *http);
 /* `method` on `path`; `body` (JSON) may be NULL. Fills the answer's status and body. Blocks, for at most 10 s.

@@ -197,7 +197,9 @@ static int open_place(struct place *place, const char *url, struct err *err)
 
 	if (broker_url_parse(services->amqp_url, &place->url, err) < 0)
 		return err->code;
-	buf_addf(&beside, strchr(place->url.host, ':') ? "http://[%s]:15672" : "http://%s:15672", place->url.host);
+	/* who asks for TLS does not send a password beside it in plain */
+	buf_addf(&beside, strchr(place->url.host, ':') ? "%s://[%s]:%d" : "%s://%s:%d",
+		 place->url.tls ? "https" : "http", place->url.host, place->url.tls ? 15671 : 15672);
 	place->shown = xstrdup(url ? url : beside.data);
 	for (size_t len = strlen(place->shown); len > 0 && place->shown[len - 1] == '/'; len--)
 		place->shown[len - 1] = '\0';
@@ -206,7 +208,7 @@ static int open_place(struct place *place, const char *url, struct err *err)
 		return err_set(err, ERR_USAGE,
 			       "--management: write http://host:port or https://host:port, or none; its user and "
 			       "password are those of --amqp");
-	return http_open(place->shown, place->url.user, place->url.password, &place->http, err);
+	return http_open(place->shown, place->url.user, place->url.password, &services->tls, &place->http, err);
 }
 
 int access_apply_rabbitmq(const struct app *app, const struct access_users *users, const char *url, struct err *err)

@@ -83,7 +83,7 @@ static short wanted(int error)
 
 static int connect_again(struct tls *tls)
 {
-	struct sockaddr_storage peer;
+	struct sockaddr_storage peer = {0};
 	socklen_t len = sizeof peer;
 	int fd;
 

@@ -152,7 +152,8 @@ char *store_url_shown(const char *url)
 	if (parsed.path)
 		buf_addf(&text, "unix://%s", parsed.path);
 	else
-		buf_addf(&text, "%s://%s:%d/%d", parsed.tls ? "rediss" : "redis", parsed.host, parsed.port, parsed.db);
+		buf_addf(&text, strchr(parsed.host, ':') ? "%s://[%s]:%d/%d" : "%s://%s:%d/%d",
+			 parsed.tls ? "rediss" : "redis", parsed.host, parsed.port, parsed.db);
 	store_url_release(&parsed);
 	return buf_detach(&text);
 }

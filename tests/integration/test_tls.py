@@ -155,8 +155,12 @@ REFUSALS = [  # the server's certificate, what is asked for, the words
 ]
 
 
-@pytest.mark.parametrize("program", ["flotilla", "flotillad"])
-@pytest.mark.parametrize("name, asked, words", REFUSALS, ids=["-".join([row[0], *map(str, row[1].values())]) for row in REFUSALS])
+# All with the command, which is quick; the worker has the same way in, and is to end with it.
+CASES = [("flotilla", *row) for row in REFUSALS] + [("flotillad", *row) for row in REFUSALS if row[0] in ("expired", "plain") or "other_ca" in
+                                                    row[1].values() or row[1:2] == ({},) and row[0] in ("elsewhere", "demanding")]
+
+
+@pytest.mark.parametrize("program, name, asked, words", CASES, ids=["-".join([*row[:2], *map(str, row[2].values())]) for row in CASES])
 def test_the_wrong_server_is_refused_with_the_reason(fleet, papers, server, program, name, asked, words):
     ca = asked.get("ca", "ca")
     options = trusting(papers, cert=getattr(papers, asked["cert"]) if "cert" in asked else None, ca=ca and getattr(papers, ca)) if ca else []
@@ -170,6 +174,14 @@ def test_the_right_server_by_name_and_by_address(fleet, papers, server, name, ho
     fleet.command(*server.check, server.option, server.url(name, host), *trusting(papers), check=0)
 
 
+def test_whom_the_system_trusts(fleet, papers, server, tmp_path):
+    """As one file, and as a directory with names by hash."""
+    for env in ({"SSL_CERT_FILE": papers.ca}, {"SSL_CERT_DIR": str(tmp_path)}):
+        shutil.copy(papers.ca, tmp_path / "ca.pem")
+        subprocess.run(["openssl", "rehash", str(tmp_path)], check=True)
+        fleet.command(*server.check, server.option, server.url("right"), env=env, check=0)
+
+
 def test_with_a_certificate_of_the_clients(fleet, papers, server):
     fleet.command(*server.check, server.option, server.url("demanding"), *trusting(papers, papers.guest), check=0)
 
@@ -180,10 +192,9 @@ def test_a_server_with_tls_spoken_to_in_plain(fleet, papers, server, program):
     assert code == 3 and "if it speaks TLS there, write %s://" % server.scheme in said, said
 
 
-@pytest.mark.parametrize("program", ["flotilla", "flotillad"])
-def test_nobody_there_is_away_and_not_refused(fleet, papers, server, program):
+def test_nobody_there_is_away_and_not_refused(fleet, papers, server):
     server.ports["nobody"] = free_port()
-    code, said = run(program, fleet, server, server.url("nobody"), trusting(papers), patience="1s")
+    code, said = run("flotillad", fleet, server, server.url("nobody"), trusting(papers), patience="1s")
     assert code == 3 and "onnect" in said, said
 
 
@@ -199,8 +210,7 @@ def test_the_certificate_is_the_login(fleet, papers, rabbit):
 # --- the files
 
 
-@pytest.mark.parametrize("program", ["flotilla", "flotillad"])
-def test_files_that_cannot_be_used(fleet, papers, server, program, tmp_path):
+def test_files_that_cannot_be_used(fleet, papers, server, tmp_path):
     empty = tmp_path / "empty.pem"
     empty.write_text("")
     cert, key = papers.guest
@@ -210,8 +220,10 @@ def test_files_that_cannot_be_used(fleet, papers, server, program, tmp_path):
             (["--tls-cert", cert], "tls_cert: %s: there is no private key" % cert),
             (["--tls-key", key], "tls_key: %s: a key is of no use without tls_cert" % key),
             (["--tls-cert", cert, "--tls-key", papers.right[1]], "tls_key: %s: there is no private key of the certificate's" % papers.right[1])]:
-        code, said = run(program, fleet, server, server.url("right"), options)
+        code, said = run("flotilla", fleet, server, server.url("right"), options)
         assert (code, words in said) == (2, True), said
+    code, said = run("flotillad", fleet, server, server.url("right"), ["--tls-ca", "/nowhere/ca.pem"])
+    assert (code, "tls_ca: /nowhere/ca.pem: No such file" in said) == (2, True), said
 
 
 # --- work
@@ -331,3 +343,17 @@ def test_a_server_that_turns_wrong_while_the_worker_runs(papers, rabbit, secure_
     finally:
         fleet.close()
         proxy.close()
+
+
+def test_the_certificates_of_the_page_as_printed(fleet, tmp_path):
+    with open(os.path.join(ROOT, "docs", "tls.md"), encoding="utf-8") as file:
+        typed = [line[4:] for line in file if line.startswith(("    openssl ", "    printf "))]
+    assert len(typed) == 7
+    subprocess.run(["sh", "-ec", "".join(typed)], cwd=tmp_path, check=True, timeout=60, capture_output=True)
+    port = free_port()
+    with OwnRedis("--tls-port", port, "--tls-cert-file", tmp_path / "server.pem", "--tls-key-file", tmp_path / "server.key", "--tls-ca-cert-file",
+                  tmp_path / "ca.pem", "--tls-auth-clients", "yes"):
+        options = ["--redis", "rediss://localhost:%d/0" % port, "--tls-ca", tmp_path / "ca.pem"]
+        fleet.command("stats", *options, "--tls-cert", tmp_path / "worker.pem", "--tls-key", tmp_path / "worker.key", check=0)
+        done = fleet.command("stats", *options)
+        assert done.returncode == 2 and "demands a client certificate" in done.stderr
