@@ -42,7 +42,7 @@ static const struct argp_option options[] = {
 	{"handlers", 'H', "FILE", 0, "YAML file of the handlers", 2},
 	{"work-dir", 'w', "DIR", 0, "where job directories are made [./flotilla-work]", 2},
 	{"allow-exec", 'x', NULL, 0, "let jobs of the task exec bring their command lines", 2},
-	{"replay-dir", 'D', "DIR", 0, "below which replays of recorded workflows read and write [./flotilla-runs]", 2},
+	{"replay-dir", 'D', "DIR", 0, "below which replays read and write [directories that flotilla run made]", 2},
 	{"job-user", 'u', "USER", 0, "who runs the jobs of handlers that name no user [the worker's user]", 2},
 	{"signing-keys", 'K', "FILE", 0, "the keys by which jobs are signed: lines of ID and KEY", 2},
 	{"require-signed", 'S', NULL, 0, "take no message that is not signed with one of them", 2},
@@ -108,7 +108,7 @@ static void settings_init(struct settings *s, const char *name, const char *slot
 	TEXT("pool", pool, "default", check_pool);
 	TEXT("name", name, name, check_name);
 	TEXT("handlers", handlers, NULL, NULL);
-	TEXT("replay_dir", replay_dir, "./flotilla-runs", NULL);
+	TEXT("replay_dir", replay_dir, NULL, NULL);
 	TEXT("job_user", job_user, NULL, NULL);
 	TEXT("work_dir", work_dir, "./flotilla-work", NULL);
 	TEXT("metrics", metrics, NULL, metrics_check);

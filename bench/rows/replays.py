@@ -55,7 +55,7 @@ class Replay(Row):
 
     def begin(self):
         self.fleet = Ground()
-        self.fleet.worker("--slots", CORES, "--replay-dir", self.fleet.dir)
+        self.fleet.worker("--slots", CORES)
         self.again = False
 
     def makespan(self, path, scale):

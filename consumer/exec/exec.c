@@ -143,7 +143,7 @@ static int fill(struct executor *executor, const struct exec_options *options, s
 	executor->tls.ca = absolute(executor->cwd, options->tls ? options->tls->ca : NULL);
 	executor->tls.cert = absolute(executor->cwd, options->tls ? options->tls->cert : NULL);
 	executor->tls.key = absolute(executor->cwd, options->tls ? options->tls->key : NULL);
-	executor->replay_dir = absolute(executor->cwd, options->replay_dir ? options->replay_dir : "flotilla-runs");
+	executor->replay_dir = absolute(executor->cwd, options->replay_dir);
 	r = handlers_load(&executor->handlers, options->handlers_file, err);
 	if (r == 0)
 		r = open_work_dir(executor, options->work_dir, err);

@@ -22,7 +22,8 @@ struct exec_options {
 	const char *handlers_file; /* YAML, or NULL: built-ins only */
 	const char *work_dir;
 	const char *pool;
-	const char *replay_dir; /* where the task replay may read and write; NULL: ./flotilla-runs */
+	const char *replay_dir; /* where the task replay may read and write; NULL: where flotilla run has marked a
+				   directory */
 	bool allow_exec;
 	const char *job_user;        /* who runs what a handler names no user for; NULL: the worker's user */
 	int64_t keep_dirs_ms;        /* of jobs that succeeded */

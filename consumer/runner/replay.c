@@ -29,7 +29,7 @@ struct replay {
 	double seconds;
 	int dir;
 	const char *log;
-	const char *root_dir; /* all is below it */
+	const char *root_dir; /* all is below it; "": in a directory that has a mark */
 };
 
 static bool complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -95,6 +95,23 @@ static bool is_below(const char *root, const char *path)
 	return strncmp(real, root, len) == 0 && (real[len] == '\0' || real[len] == '/');
 }
 
+/* `flotilla run` marks the directory that it makes: who can only publish cannot. */
+static bool check_mark(const struct replay *replay, const char *dir)
+{
+	CLEANUP(buf_release) struct buf path = BUF_INIT;
+	struct stat info;
+
+	buf_addf(&path, "%s/" REPLAY_MARK, dir);
+	if (lstat(path.data, &info) < 0 || !S_ISREG(info.st_mode))
+		return complain("args.dir: %s has no file " REPLAY_MARK
+				": flotilla run makes it; for other directories "
+				"give the worker a --replay-dir",
+				dir);
+	return !replay->log || is_below(dir, replay->log) ||
+	       complain("args.log: %s is not below %s; for other places give the worker a --replay-dir", replay->log,
+			dir);
+}
+
 /* What a message names is within the directory that the operator named. */
 static bool check_place(const struct replay *replay, const char *what, const char *path)
 {
@@ -107,12 +124,26 @@ static bool check_place(const struct replay *replay, const char *what, const cha
 	       complain("args.%s: %s is not below %s, the worker's --replay-dir", what, path, replay->root_dir);
 }
 
+static bool open_marked(struct replay *replay, const char *path)
+{
+	CLEANUP(freep) char *real = realpath(path, NULL);
+
+	if (!real)
+		return complain("args.dir: %s: %s", path, strerror(errno));
+	if (!check_mark(replay, real))
+		return false;
+	replay->dir = open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return replay->dir >= 0 || complain("%s: cannot be opened: %s", real, strerror(errno));
+}
+
 static bool open_dir(struct replay *replay)
 {
 	const char *path = json_string_value(json_object_get(replay->args, "dir"));
 
 	if (!path || *path != '/')
 		return complain("args.dir: must be an absolute directory");
+	if (!*replay->root_dir)
+		return open_marked(replay, path);
 	if (!check_place(replay, "dir", path) || !make_parents(AT_FDCWD, path))
 		return false;
 	if (mkdir(path, 0777) < 0 && errno != EEXIST)
@@ -163,7 +194,7 @@ static bool load(struct replay *replay)
 		return complain("args.seconds: must be a number that is not negative");
 	replay->seconds = json_number_value(seconds);
 	replay->log = json_string_value(json_object_get(replay->args, "log"));
-	if (replay->log && !check_place(replay, "log", replay->log))
+	if (*replay->root_dir && replay->log && !check_place(replay, "log", replay->log))
 		return false;
 	if (!replay->log)
 		replay->log = getenv("REPLAY_LOG");

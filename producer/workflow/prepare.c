@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "job/replay_mark.h"
 #include "workflow/plan.h"
 
 static int make_directory(const char *path, struct err *err)
@@ -50,6 +51,9 @@ int workflow_replay_prepare(const struct workflow *workflow, const char *dir, st
 
 	buf_adds(&path, dir);
 	r = make_directories(path.data, 0, true, err);
+	buf_adds(&path, "/" REPLAY_MARK);
+	if (r == 0)
+		r = make_file(path.data, 0, err);
 	for (size_t i = 0; i < workflow->file_count && r == 0; i++) {
 		buf_reset(&path);
 		buf_addf(&path, "%s/%s", dir, workflow->files[i].name);

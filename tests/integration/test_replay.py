@@ -86,7 +86,7 @@ def replay(fleet, path):
     parents = parents_of(path)
     log = os.path.join(fleet.dir, "replay.log")
     for _ in range(3):
-        fleet.worker("--slots", 4, "--replay-dir", os.path.join(fleet.dir, "shared"), env={"REPLAY_LOG": log})
+        fleet.worker("--slots", 4, env={"REPLAY_LOG": log})
     done = fleet.command("run", path, "--replay", SCALE, "--shared-dir", os.path.join(fleet.dir, "shared"), "--json", timeout=300)
     assert done.returncode == 0, (done.stdout, done.stderr[-2000:], fleet.logs())
     summary = json.loads(done.stdout)

@@ -8,7 +8,7 @@
 
 /* Runs replay_main in a process of its own, in `lab`'s directory, with these args; its errors go to the file `errors`.
  */
-static int replay(struct lab *lab, const char *args)
+static int replay_below(struct lab *lab, const char *root, const char *args)
 {
 	struct buf text = BUF_INIT;
 	int status = 0;
@@ -22,13 +22,15 @@ static int replay(struct lab *lab, const char *args)
 	if (pid == 0) {
 		if (chdir(lab->dir) < 0 || !freopen("errors", "w", stderr))
 			_exit(99);
-		status = replay_main(lab->dir);
+		status = replay_main(root);
 		fflush(NULL);
 		_exit(status);
 	}
 	cr_assert(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
 	return WEXITSTATUS(status);
 }
+
+static int replay(struct lab *lab, const char *args) { return replay_below(lab, lab->dir, args); }
 
 static char *args_for(const struct lab *lab, const char *rest)
 {
@@ -106,6 +108,35 @@ static void expect_outside(struct lab *lab, const char *rest)
 	cr_assert(replay(lab, args.data) == 1, "%s", args.data);
 	cr_assert(access("/var/tmp/flotilla-outside", F_OK) < 0);
 	buf_release(&args);
+}
+
+Test(exec_replay, without_a_root_only_where_there_is_the_mark)
+{
+	struct lab lab;
+	struct buf args = BUF_INIT;
+	char *shared, *mark;
+
+	lab_make_dir(&lab);
+	shared = lab_path(&lab, "shared");
+	mark = lab_path(&lab, "shared/" REPLAY_MARK);
+	cr_assert(mkdir(shared, 0777) == 0);
+	buf_addf(&args, "{\"dir\":\"%s\",\"outputs\":[{\"name\":\"x\",\"size\":1}]}", shared);
+	cr_assert(replay_below(&lab, "", args.data) == 1);
+	cr_assert(symlink("/etc/hostname", mark) == 0);
+	cr_assert(replay_below(&lab, "", args.data) == 1);
+	cr_assert(unlink(mark) == 0);
+	lab_write(&lab, "shared/" REPLAY_MARK, "", 0644);
+	cr_assert(replay_below(&lab, "", args.data) == 0);
+	buf_reset(&args);
+	buf_addf(&args, "{\"dir\":\"%s\",\"log\":\"%s/log\"}", shared, lab.dir);
+	cr_assert(replay_below(&lab, "", args.data) == 1);
+	buf_reset(&args);
+	buf_addf(&args, "{\"dir\":\"%s\",\"log\":\"%s/log\"}", shared, shared);
+	cr_assert(replay_below(&lab, "", args.data) == 0);
+	buf_release(&args);
+	free(shared);
+	free(mark);
+	close_lab(&lab);
 }
 
 Test(exec_replay, errors)
