@@ -14,11 +14,6 @@
 #define BACKOFF_MAX_MS 300000
 #define EARLY_ACK_MS 1000 /* a job that runs longer is acknowledged on the strength of its claim */
 
-static struct log_job about(const struct item *item)
-{
-	return (struct log_job){item->id, item->job.run, item->attempt_no};
-}
-
 /* Some answers come behind the item's back: it is found again by its token. */
 struct asked {
 	struct worker *worker;
@@ -92,7 +87,7 @@ static void on_settled(void *data, const struct store_reply *reply)
 {
 	struct item *item = data;
 	struct worker *worker = item->worker;
-	struct log_job job = about(item);
+	struct log_job job = item_log(item);
 
 	DL_DELETE(worker->running, item);
 	metrics_settled(item, reply);
@@ -238,7 +233,7 @@ static void forget(struct item *item)
 static void on_ended(void *data, const struct outcome *outcome)
 {
 	struct item *item = data;
-	struct log_job job = about(item);
+	struct log_job job = item_log(item);
 
 	item->attempt = NULL;
 	metrics_ran(item);
@@ -385,7 +380,7 @@ static void on_renewed(void *data, const struct store_reply *reply)
 	if (item->state != ITEM_RUNNING)
 		return;
 	if (strcmp(store_text_at(reply, 0), "stale") == 0) {
-		struct log_job job = about(item);
+		struct log_job job = item_log(item);
 		log_line(LOG_LEVEL_WARN, &job, "its lease was lost to another worker: killing it");
 		item->lost = true;
 		if (item->attempt) {

@@ -43,7 +43,9 @@ static void drop(struct item *item)
 /* Redis will not have it. What came in a message is parked with the reason; an invitation is owed all the same. */
 static void refused(struct item *item, const char *error)
 {
-	log_error("job %s: %s", item->id, error);
+	const struct log_job job = item_log(item);
+
+	log_line(LOG_LEVEL_ERROR, &job, "Redis refuses its claim: %s", error);
 	if (!item->decoded) {
 		drop(item);
 		return;
@@ -225,7 +227,9 @@ static void later(struct item *item)
 /* It was registered and is not known any more: Redis has lost its last second, and the message is all there is. */
 static void again(struct item *item)
 {
-	log_warn("job %s is not known to Redis any more: registering it again", item->id);
+	const struct log_job job = item_log(item);
+
+	log_line(LOG_LEVEL_WARN, &job, "it is not known to Redis any more: registering it again");
 	give_slot_back(item);
 	item->token[0] = '\0';
 	deliver_admit(item);

@@ -53,18 +53,25 @@ static void on_answered(void *data, enum publish_outcome outcome)
 	one_less(rejection);
 }
 
-static void answer_rejected(struct rejection *rejection, const struct broker_message *message, const char *reason)
+/* What the sender may know it by; NULL: nothing. */
+static char *guess_id(const struct broker_message *message)
+{
+	const struct job_message partial = {.body = message->body,
+					    .body_len = message->body_len,
+					    .content_type = message->content_type,
+					    .content_encoding = message->content_encoding,
+					    .message_id = message->message_id};
+
+	return job_guess_id(&partial);
+}
+
+static void answer_rejected(struct rejection *rejection, const struct broker_message *message, const char *id,
+			    const char *reason)
 {
 	struct worker *worker = rejection->worker;
 	const char *type = message->content_type;
 	bool json = type ? strncasecmp(type, "application/json", 16) == 0
 			 : message->body_len > 0 && message->body[strspn(message->body, " \t\r\n")] == '{';
-	struct job_message partial = {.body = message->body,
-				      .body_len = message->body_len,
-				      .content_type = message->content_type,
-				      .content_encoding = message->content_encoding,
-				      .message_id = message->message_id};
-	char *id = job_guess_id(&partial);
 	struct buf body = BUF_INIT;
 
 	job_reply_rejected(id, reason, json ? JOB_JSON : JOB_MSGPACK, &body);
@@ -79,7 +86,6 @@ static void answer_rejected(struct rejection *rejection, const struct broker_mes
 	rejection->open++;
 	publisher_send(worker->publisher, &out, on_answered, rejection);
 	buf_release(&body);
-	free(id);
 }
 
 void reject(struct worker *worker, const struct broker_event *event, const char *from, const char *reason)
@@ -89,9 +95,12 @@ void reject(struct worker *worker, const struct broker_event *event, const char 
 	char queue[TOPOLOGY_NAME_MAX];
 	const struct broker_header headers[] = {{"x-flotilla-reason", reason, 0}, {"x-flotilla-from", from, 0}};
 	struct broker_out out = {.exchange = "", .routing_key = queue};
+	CLEANUP(freep) char *id = guess_id(message);
+	const struct log_job job = {.id = id};
 
 	worker->counts.rejected++;
-	log_warn("a message of %s is no job, and lies in %s.rejected: %s", from, worker->options.prefix, reason);
+	log_line(LOG_LEVEL_WARN, &job, "a message of %s is no job, and lies in %s.rejected: %s", from,
+		 worker->options.prefix, reason);
 	*rejection = (struct rejection){worker, worker->intake.generation, event->tag, 1};
 	topology_rejected(queue, worker->options.prefix);
 	out.body = message->body;
@@ -100,7 +109,7 @@ void reject(struct worker *worker, const struct broker_event *event, const char 
 	out.header_count = 2;
 	out.like = broker_properties_copy(message->properties);
 	if (message->reply_to && message->reply_to[0] && !topology_owns(worker->options.prefix, message->reply_to))
-		answer_rejected(rejection, message, reason);
+		answer_rejected(rejection, message, id, reason);
 	BROKER_FAULT(worker->intake.broker, MOVE_HANDED);
 	publisher_send(worker->publisher, &out, on_moved, rejection);
 }
@@ -159,13 +168,16 @@ void deliver_refused(struct item *item, const char *reason)
 				       .message_id = item->id,
 				       .headers = headers,
 				       .header_count = 2};
+	const struct log_job job = item_log(item);
 
 	if (item->generation != worker->intake.generation || !worker->intake.broker) {
 		item_free(item); /* the message comes again */
 		free(rejection);
 		return;
 	}
-	log_error("job %s cannot be admitted, and lies in %s.rejected: %s", item->id, worker->options.prefix, reason);
+	worker->counts.rejected++;
+	log_line(LOG_LEVEL_ERROR, &job, "it cannot be admitted, and lies in %s.rejected: %s", worker->options.prefix,
+		 reason);
 	*rejection = (struct rejection){worker, item->generation, item->tag, 1};
 	topology_rejected(queue, worker->options.prefix);
 	publisher_send(worker->publisher, &out, on_moved, rejection);

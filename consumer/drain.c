@@ -85,7 +85,7 @@ static void on_handed_back(void *data, const struct store_reply *reply)
 {
 	struct item *item = data;
 	struct worker *worker = item->worker;
-	struct log_job job = {item->id, item->job.run, item->attempt_no};
+	struct log_job job = item_log(item);
 
 	metrics_outcome(item, METRICS_HANDED_BACK);
 	if (worker->draining)

@@ -25,6 +25,8 @@ struct item *item_new(struct worker *worker, size_t level, uint64_t generation, 
 	return item;
 }
 
+struct log_job item_log(const struct item *item) { return (struct log_job){item->id, item->job.run, item->attempt_no}; }
+
 void item_forget_news(struct item *item)
 {
 	free(item->news.progress);

@@ -24,6 +24,7 @@
 #include <uv.h>
 
 #include "base/keyring.h"
+#include "base/log.h"
 #include "broker/broker.h"
 #include "broker/publisher.h"
 #include "broker/topology.h"
@@ -283,6 +284,8 @@ void reject(struct worker *worker, const struct broker_event *event, const char 
 /* schedule.c */
 struct item *item_new(struct worker *worker, size_t level, uint64_t generation, uint64_t tag, const char *id);
 void item_free(struct item *item);
+/* What a line of the log about it carries; borrowed from the item. */
+struct log_job item_log(const struct item *item);
 void item_forget_news(struct item *item);
 void schedule_hold(struct item *item);
 void schedule_unhold(struct item *item);

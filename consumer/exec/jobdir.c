@@ -269,7 +269,8 @@ static bool clear_away(int dir, const char *name)
 	return errno == EISDIR && (renameat(dir, name, dir, to.data) == 0 || unlinkat(dir, name, AT_REMOVEDIR) == 0);
 }
 
-void jobdir_profile(const struct jobdir *dir, bool failed, int status, const struct rusage *usage, int64_t wall_ms)
+void jobdir_profile(const struct jobdir *dir, const struct attempt *attempt, bool failed, int status,
+		    const struct rusage *usage, int64_t wall_ms)
 {
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 	const struct {
@@ -284,6 +285,7 @@ void jobdir_profile(const struct jobdir *dir, bool failed, int status, const str
 		{"system_ms", true, micro_to_ms(&usage->ru_stime)},
 		{"max_rss_kib", true, usage->ru_maxrss},
 	};
+	const struct log_job job = {attempt->job->id, attempt->job->run, attempt->number};
 	int r;
 
 	buf_adds(&text, "{");
@@ -300,5 +302,5 @@ void jobdir_profile(const struct jobdir *dir, bool failed, int status, const str
 	if (r < 0 && errno == EEXIST && clear_away(dir->fd, "profile.json"))
 		r = write_file(dir->fd, "profile.json", text.data, text.len);
 	if (r < 0)
-		log_warn("%s/profile.json cannot be written: %s", dir->path, strerror(errno));
+		log_line(LOG_LEVEL_WARN, &job, "%s/profile.json cannot be written: %s", dir->path, strerror(errno));
 }

@@ -30,6 +30,7 @@ int64_t jobdir_first_number(const char *work_dir, const char *pool);
 int jobdir_result(const struct jobdir *dir, struct buf *ret, struct err *err);
 
 /* Writes profile.json, the last thing that is written; before it `failed`, where it failed (for the sweep). */
-void jobdir_profile(const struct jobdir *dir, bool failed, int status, const struct rusage *usage, int64_t wall_ms);
+void jobdir_profile(const struct jobdir *dir, const struct attempt *attempt, bool failed, int status,
+		    const struct rusage *usage, int64_t wall_ms);
 
 #endif

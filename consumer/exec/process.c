@@ -92,7 +92,8 @@ static void on_ended(struct child *child, int status, const struct rusage *usage
 	judge(process, status, &outcome, &result, &err);
 	read_output(process);
 	outcome.output = output_tail(&process->output, &outcome.output_len);
-	jobdir_profile(&process->dir, !outcome.succeeded, status, usage, clock_mono_ms() - process->started_ms);
+	jobdir_profile(&process->dir, attempt, !outcome.succeeded, status, usage,
+		       clock_mono_ms() - process->started_ms);
 	attempt_end(attempt, &outcome);
 	process_free(process);
 }
@@ -136,7 +137,7 @@ static bool refuse(struct process *process, enum job_reason reason, const struct
 	attempt->process = NULL;
 	if (process->dir.err >= 0) {
 		if (dprintf(process->dir.err, "flotillad: %s\n", err->text) > 0)
-			jobdir_profile(&process->dir, true, 127 << 8, &none, 0);
+			jobdir_profile(&process->dir, attempt, true, 127 << 8, &none, 0);
 	}
 	process_free(process);
 	attempt_fail(attempt, reason, "%s", err->text);

@@ -185,6 +185,16 @@ static bool give_back(struct runner *runner)
 	return true;
 }
 
+static void tell_end(const struct runner *runner, const char *text)
+{
+	const struct attempt *attempt = runner->current ? runner->current->attempt : NULL;
+	struct log_job job = {.id = NULL};
+
+	if (attempt)
+		job = (struct log_job){attempt->job->id, attempt->job->run, attempt->number};
+	log_line(LOG_LEVEL_WARN, attempt ? &job : NULL, "runner %s: %s", runner->owner->handler->name, text);
+}
+
 void runner_ended(struct child *child, int status, const struct rusage *usage)
 {
 	struct runner *runner = (struct runner *)child;
@@ -199,7 +209,7 @@ void runner_ended(struct child *child, int status, const struct rusage *usage)
 	if (!runner->expected) {
 		runner->not_before = clock_mono_ms() + backoff_ms(BACKOFF_MS, BACKOFF_MAX_MS, runner->failures);
 		runner->failures++;
-		log_warn("runner %s: %s", runners->handler->name, text);
+		tell_end(runner, text);
 	}
 	runner_unlink(runner);
 	if (!give_back(runner) && runner->current)

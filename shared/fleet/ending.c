@@ -54,11 +54,13 @@ static bool may_be_forgotten(const struct telling *t) { return store_losses(t->f
 static bool failed(struct telling *t, const char *id, const struct store_reply *reply)
 {
 	const char *error = store_reply_error(reply);
+	const struct log_job job = {.id = id};
 
 	if (may_be_forgotten(t))
 		return true;
 	if (error)
-		log_error("telling job %s of the end of %s: %s; it will be tried again", id, t->id, error);
+		log_line(LOG_LEVEL_ERROR, &job, "telling it of the end of %s: %s; it will be tried again", t->id,
+			 error);
 	t->failed = t->failed || error;
 	return error != NULL;
 }

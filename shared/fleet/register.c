@@ -55,11 +55,12 @@ static bool may_be_forgotten(const struct registration *r) { return store_losses
 bool registration_failed(struct registration *r, const struct store_reply *reply)
 {
 	const char *error = store_reply_error(reply);
+	const struct log_job job = {r->id, r->run, 0};
 
 	if (may_be_forgotten(r))
 		return true;
 	if (error)
-		log_error("registering job %s: %s; it will be tried again", r->id, error);
+		log_line(LOG_LEVEL_ERROR, &job, "registering it: %s; it will be tried again", error);
 	r->failed = r->failed || error;
 	return error != NULL;
 }
