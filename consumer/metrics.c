@@ -224,7 +224,7 @@ static void tell_address(int fd)
 static int open_daemon(struct metrics *metrics, const char *text, struct err *err)
 {
 	const union MHD_DaemonInfo *info;
-	int fd, r = open_socket(text, &fd, err);
+	int fd = -1, r = open_socket(text, &fd, err);
 
 	if (r < 0)
 		return r;

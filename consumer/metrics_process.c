@@ -2,18 +2,22 @@
  * jobs for it. Read when somebody asks, from /proc. */
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "metrics_internal.h"
 
-/* Of /proc/PID/stat: numbers in the order of proc(5), from the third field (the state) on. */
+/* Of /proc/PID/stat. */
 struct stat_fields {
-	double user, system, children_user, children_system; /* seconds */
-	double started;                                      /* seconds since boot */
+	double cpu;     /* seconds, with those of children that it has waited for */
+	double started; /* seconds since boot */
 	double virtual_bytes, resident_bytes;
 };
+
+/* Fields of proc(5), less the two before the state. */
+enum { STAT_USER = 11, STAT_CHILDREN_SYSTEM = 14, STAT_STARTED = 19, STAT_VIRTUAL, STAT_RESIDENT, STAT_FIELDS };
 
 static bool read_file(const char *path, char *text, size_t size)
 {
@@ -26,26 +30,24 @@ static bool read_file(const char *path, char *text, size_t size)
 	return len > 0;
 }
 
-/* The second field is a program's name in parentheses, with anything in it. */
+/* The second field is a program's name in parentheses, with anything in it; the third, the state, is a letter. */
 static bool read_stat(const char *path, struct stat_fields *ret)
 {
-	char text[2048], *at;
-	unsigned long long user, system, started, bytes;
-	long long children_user, children_system, pages;
-	double ticks = (double)sysconf(_SC_CLK_TCK);
+	double ticks = (double)sysconf(_SC_CLK_TCK), fields[STAT_FIELDS] = {0};
+	char text[2048], *at, *end;
 
-	if (!read_file(path, text, sizeof text) || !(at = strrchr(text, ')')) ||
-	    sscanf(at + 1,
-		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %*d %*d %llu %llu %lld",
-		   &user, &system, &children_user, &children_system, &started, &bytes, &pages) != 7)
+	if (!read_file(path, text, sizeof text) || !(at = strrchr(text, ')')) || strlen(at) < 4)
 		return false;
-	*ret = (struct stat_fields){(double)user / ticks,
-				    (double)system / ticks,
-				    (double)children_user / ticks,
-				    (double)children_system / ticks,
-				    (double)started / ticks,
-				    (double)bytes,
-				    (double)pages * (double)sysconf(_SC_PAGESIZE)};
+	at += 3;
+	for (size_t i = 1; i < STAT_FIELDS; i++, at = end) {
+		fields[i] = strtod(at, &end);
+		if (end == at)
+			return false;
+	}
+	*ret = (struct stat_fields){0, fields[STAT_STARTED] / ticks, fields[STAT_VIRTUAL],
+				    fields[STAT_RESIDENT] * (double)sysconf(_SC_PAGESIZE)};
+	for (size_t i = STAT_USER; i <= STAT_CHILDREN_SYSTEM; i++)
+		ret->cpu += fields[i] / ticks;
 	return true;
 }
 
@@ -77,11 +79,10 @@ static double count_descriptors(void)
 static double boot_time(void)
 {
 	char text[64 * 1024], *at;
-	double time = 0;
 
-	if (read_file("/proc/stat", text, sizeof text) && (at = strstr(text, "\nbtime ")))
-		sscanf(at, " btime %lf", &time);
-	return time;
+	if (!read_file("/proc/stat", text, sizeof text) || !(at = strstr(text, "\nbtime ")))
+		return 0;
+	return strtod(at + strlen("\nbtime "), NULL);
 }
 
 static void write_process(struct buf *out)
@@ -123,7 +124,7 @@ static void add_child(void *data, pid_t pid)
 		return;
 	sums->count++;
 	sums->resident += stat.resident_bytes;
-	sums->cpu += stat.user + stat.system + stat.children_user + stat.children_system;
+	sums->cpu += stat.cpu;
 }
 
 /* Those that live are counted in ticks, and those that have ended exactly: what was shown is never taken back. */

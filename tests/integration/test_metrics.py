@@ -219,3 +219,24 @@ def test_lines_about_a_job_say_which(fleet):
     assert {("f", "r", 1), ("f", "r", 2), ("bad", None, None), ("stolen", "r", 1), ("back", None, 1)} <= about, lines
     ids = ("f", "bad", "stolen", "back")
     assert not [line for line in lines if "job" not in line and re.search(r"\b(%s)\b" % "|".join(ids), line["message"])]
+
+
+def test_processes_are_those_that_the_kernel_knows(fleet):
+    worker = ready(measured(fleet, "--allow-exec"))
+    fleet.publish({"id": "x", "task": "exec", "argv": ["sh", "-c", "while :; do :; done"]})
+    fleet.wait("x", "running")
+    until(lambda: scrape(worker).value("flotilla_children_cpu_seconds_total") > 0.2, 30, worker.log)
+    page = scrape(worker)
+    assert page.value("flotilla_children") == 1
+    assert 0 < page.value("flotilla_children_resident_memory_bytes") < 1 << 30
+    with open("/proc/%d/statm" % worker.process.pid, encoding="utf-8") as file:
+        resident = int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    assert resident / 2 < page.value("process_resident_memory_bytes") < resident * 2
+    assert abs(page.value("process_open_fds") - len(os.listdir("/proc/%d/fd" % worker.process.pid))) <= 5
+    assert abs(page.value("process_start_time_seconds") - os.stat("/proc/%d" % worker.process.pid).st_ctime) < 60
+    before = page.value("flotilla_children_cpu_seconds_total")
+    fleet.command("cancel", "x", check=0)
+    fleet.wait("x")
+    page = until(lambda: (lambda p: p if p.value("flotilla_children") == 0 else None)(scrape(worker)), 20, worker.log)
+    assert page.value("flotilla_children_cpu_seconds_total") >= before
+    assert page.value("flotilla_children_max_resident_memory_bytes") > 0
