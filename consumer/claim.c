@@ -360,6 +360,7 @@ void claim_fresh(struct item *item)
 		STORE_TEXT(item->token),
 		STORE_TEXT(worker->options.name),
 		STORE_TEXT(worker->lease_text),
+		STORE_TEXT(job->user ? job->user : ""),
 	};
 	store_script(worker->store, "start", item->id, job->run, args, sizeof args / sizeof *args, on_start, item);
 	fleet_admit_release(&text);

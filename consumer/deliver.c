@@ -65,27 +65,40 @@ static char *guess_id(const struct broker_message *message)
 	return job_guess_id(&partial);
 }
 
-static void answer_rejected(struct rejection *rejection, const struct broker_message *message, const char *id,
-			    const char *reason)
+struct asker {
+	const char *reply_to, *correlation_id;
+	size_t correlation_len;
+};
+
+static void send_answer(struct rejection *rejection, const char *id, enum job_reason reason, const char *error,
+			enum job_encoding encoding, struct asker asker)
 {
-	struct worker *worker = rejection->worker;
-	const char *type = message->content_type;
-	bool json = type ? strncasecmp(type, "application/json", 16) == 0
-			 : message->body_len > 0 && message->body[strspn(message->body, " \t\r\n")] == '{';
 	struct buf body = BUF_INIT;
 
-	job_reply_rejected(id, reason, json ? JOB_JSON : JOB_MSGPACK, &body);
+	job_reply_rejected(id, reason, error, encoding, &body);
 	const struct broker_out out = {.exchange = "",
-				       .routing_key = message->reply_to,
+				       .routing_key = asker.reply_to,
 				       .body = body.data,
 				       .body_len = body.len,
 				       .type = "flotilla.reply",
-				       .content_type = json ? "application/json" : "application/msgpack",
-				       .correlation_id = message->correlation_id,
-				       .correlation_len = message->correlation_len};
+				       .content_type =
+					       encoding == JOB_JSON ? "application/json" : "application/msgpack",
+				       .correlation_id = asker.correlation_id,
+				       .correlation_len = asker.correlation_len};
 	rejection->open++;
-	publisher_send(worker->publisher, &out, on_answered, rejection);
+	publisher_send(rejection->worker->publisher, &out, on_answered, rejection);
 	buf_release(&body);
+}
+
+static void answer_rejected(struct rejection *rejection, const struct broker_message *message, const char *id,
+			    const char *reason)
+{
+	const char *type = message->content_type;
+	bool json = type ? strncasecmp(type, "application/json", 16) == 0
+			 : message->body_len > 0 && message->body[strspn(message->body, " \t\r\n")] == '{';
+
+	send_answer(rejection, id, JOB_REASON_REJECTED, reason, json ? JOB_JSON : JOB_MSGPACK,
+		    (struct asker){message->reply_to, message->correlation_id, message->correlation_len});
 }
 
 void reject(struct worker *worker, const struct broker_event *event, const char *from, const char *reason)
@@ -108,6 +121,7 @@ void reject(struct worker *worker, const struct broker_event *event, const char 
 	out.headers = headers;
 	out.header_count = 2;
 	out.like = broker_properties_copy(message->properties);
+	out.user = broker_user(message);
 	if (message->reply_to && message->reply_to[0] && !topology_owns(worker->options.prefix, message->reply_to))
 		answer_rejected(rejection, message, id, reason);
 	BROKER_FAULT(worker->intake.broker, MOVE_HANDED);
@@ -116,14 +130,19 @@ void reject(struct worker *worker, const struct broker_event *event, const char 
 
 /* --- what the broker gave up on --- */
 
-void deliver_returned(struct worker *worker, const struct broker_event *event)
+/* It came by the default exchange, as the broker has it of what it gave up on, whoever wrote it: nothing but the
+ * broker's own word says who that was. With that it is published to its queue by name, where a stranger cannot write
+ * it; should the queue be gone, it comes here again, and goes by the exchange then, with nobody's name. */
+void deliver_returned(struct worker *worker, const struct broker_event *given)
 {
+	struct broker_event own = *given, *event = &own;
 	const struct broker_message *message = &event->message;
 	const struct broker_header header = {"x-flotilla-returned", NULL, message->returned + 1};
 	struct rejection *rejection;
 	size_t prefix = strlen(worker->options.prefix);
 	struct broker_out out = {.exchange = worker->options.prefix, .headers = &header, .header_count = 1};
 
+	own.message.moved_user = NULL;
 	if (message->returned + 1 >= 3 || !message->dead_queue ||
 	    !topology_owns(worker->options.prefix, message->dead_queue) || message->dead_queue[prefix] != '.') {
 		reject(worker, event, message->dead_queue ? message->dead_queue : "returned",
@@ -135,6 +154,11 @@ void deliver_returned(struct worker *worker, const struct broker_event *event)
 	*rejection = (struct rejection){worker, worker->intake.generation, event->tag, 1};
 	/* through the exchange: where the queue is gone, the alternate exchange keeps it */
 	out.routing_key = message->dead_queue + prefix + 1;
+	if (message->user_id && !event->redelivered) {
+		out.exchange = "";
+		out.routing_key = message->dead_queue;
+		out.user = message->user_id;
+	}
 	out.body = message->body;
 	out.body_len = message->body_len;
 	out.like = broker_properties_copy(message->properties);
@@ -152,8 +176,9 @@ static bool at_home(const struct item *item)
 	       strcmp(item->job.priority, worker->levels[item->level].name) == 0;
 }
 
-/* A job that Redis would not take for a reason that does not pass: its spec is all that is left of the message. */
-void deliver_refused(struct item *item, const char *reason)
+/* A job that Redis would not take for a reason that does not pass, or that somebody else's stands in the way of: its
+ * spec is all that is left of the message. */
+static void park(struct item *item, enum job_reason word, const char *reason)
 {
 	struct worker *worker = item->worker;
 	struct rejection *rejection = xcalloc(1, sizeof *rejection);
@@ -180,16 +205,21 @@ void deliver_refused(struct item *item, const char *reason)
 		 reason);
 	*rejection = (struct rejection){worker, item->generation, item->tag, 1};
 	topology_rejected(queue, worker->options.prefix);
+	if (item->job.reply_to)
+		send_answer(rejection, item->id, word, reason, item->job.encoding,
+			    (struct asker){item->job.reply_to, item->job.correlation_id, item->job.correlation_len});
 	publisher_send(worker->publisher, &out, on_moved, rejection);
 	item_free(item);
 }
+
+void deliver_refused(struct item *item, const char *reason) { park(item, JOB_REASON_REJECTED, reason); }
 
 static void on_admitted(void *data, const struct fleet_admission *admission)
 {
 	struct item *item = data;
 
 	if (admission->error) {
-		deliver_refused(item, admission->error);
+		park(item, admission->foreign ? JOB_REASON_NOT_ALLOWED : JOB_REASON_REJECTED, admission->error);
 		return;
 	}
 	if (strcmp(admission->state, "queued") == 0 && at_home(item) && item->job.after_count == 0) {
@@ -236,12 +266,18 @@ void deliver(struct worker *worker, size_t level, const struct broker_event *eve
 		.correlation_len = m->correlation_len,
 		.pool = worker->options.pool,
 		.priority = worker->levels[level].name,
+		.user = broker_user(m),
 	};
 	struct item *item;
 	struct err err;
 
 	if (m->type && strcmp(m->type, "flotilla.invite") == 0) {
 		deliver_invitation(worker, level, event);
+		return;
+	}
+	if (worker->options.require_user && !message.user) {
+		reject(worker, event, worker->levels[level].queue,
+		       "user_id: missing; this fleet takes jobs only from those who say who they are");
 		return;
 	}
 	if (signed_check(worker, level, m, &err) < 0) {

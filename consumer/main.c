@@ -46,6 +46,7 @@ static const struct argp_option options[] = {
 	{"job-user", 'u', "USER", 0, "who runs the jobs of handlers that name no user [the worker's user]", 2},
 	{"signing-keys", 'K', "FILE", 0, "the keys by which jobs are signed: lines of ID and KEY", 2},
 	{"require-signed", 'S', NULL, 0, "take no message that is not signed with one of them", 2},
+	{"require-user", 'U', NULL, 0, "take only messages whose user_id says who published them", 2},
 	{"lease", 'l', "DURATION", 0, "how long a running job is this worker's without a sign of life [10s]", 3},
 	{"grace", 'g', "DURATION", 0, "how long running jobs may go on after SIGTERM [30s]", 3},
 	{"aging", 'A', "DURATION", 0, "after which a job of lower priority gets every tenth start [30s]", 3},
@@ -125,6 +126,7 @@ static void settings_init(struct settings *s, const char *name, const char *slot
 	add(s, (struct config_item){.key = "allow_exec", .type = CONFIG_BOOL, .target = &o->allow_exec});
 	config_signing_item(&o->signing_keys, &s->items[s->count++]);
 	add(s, (struct config_item){.key = "require_signed", .type = CONFIG_BOOL, .target = &o->require_signed});
+	add(s, (struct config_item){.key = "require_user", .type = CONFIG_BOOL, .target = &o->require_user});
 }
 
 /* The file's key of an option: its name with _ for -; the three services have the names of section 1. */

@@ -1,5 +1,6 @@
 /* The results of a job's predecessors, which its attempt is given. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "worker.h"
@@ -38,6 +39,11 @@ static void gathered(struct gathering *g)
 	free(g);
 }
 
+static void add_missing(struct gathering *g, const char *id)
+{
+	buf_addf(&g->missing, "%c\"%s\"", g->missing.len ? ',' : '[', id);
+}
+
 static void on_result(void *data, const struct store_reply *reply)
 {
 	struct wanted *wanted = data;
@@ -48,10 +54,32 @@ static void on_result(void *data, const struct store_reply *reply)
 
 	free(wanted);
 	if (g->results.len + len > RESULTS_MAX)
-		buf_addf(&g->missing, "%c\"%s\"", g->missing.len ? ',' : '[', id);
+		add_missing(g, id);
 	else
 		buf_addf(&g->results, "%c\"%s\":%s", g->results.len ? ',' : '{', id,
 			 store_reply_nil(reply) ? "null" : value);
+	gathered(g);
+}
+
+static void ask(struct wanted *wanted)
+{
+	const struct item *item = wanted->gathering->item;
+
+	store_format(item->worker->store, on_result, wanted, "GET %k", KEY_RESULT, item->job.after[wanted->index].id);
+}
+
+/* A user's job is given the results of that user's jobs alone. */
+static void on_user(void *data, const struct store_reply *reply)
+{
+	struct wanted *wanted = data;
+	struct gathering *g = wanted->gathering;
+
+	if (strcmp(store_reply_text(reply, NULL), g->item->job.user) == 0) {
+		ask(wanted);
+		return;
+	}
+	add_missing(g, g->item->job.after[wanted->index].id);
+	free(wanted);
 	gathered(g);
 }
 
@@ -63,7 +91,11 @@ static void gather(struct gathering *g)
 		struct wanted *wanted = xmalloc(sizeof *wanted);
 		*wanted = (struct wanted){g, g->next};
 		g->open++;
-		store_format(g->item->worker->store, on_result, wanted, "GET %k", KEY_RESULT, job->after[g->next].id);
+		if (job->user)
+			store_format(g->item->worker->store, on_user, wanted, "HGET %k user", KEY_JOB,
+				     job->after[g->next].id);
+		else
+			ask(wanted);
 	}
 }
 

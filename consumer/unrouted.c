@@ -37,7 +37,11 @@ static bool ours(const struct rescue *r, const char *routing_key)
 static int move(struct rescue *r, const struct broker_event *event)
 {
 	const struct broker_message *m = &event->message;
-	struct broker_out out = {.exchange = "", .body = m->body, .body_len = m->body_len, .like = m->properties};
+	struct broker_out out = {.exchange = "",
+				 .body = m->body,
+				 .body_len = m->body_len,
+				 .like = m->properties,
+				 .user = broker_user(m)};
 	struct buf queue = BUF_INIT;
 	int result;
 

@@ -17,16 +17,19 @@
 #define AT_ONCE 4000
 #define JSON "application/json"
 
-enum { OPT_POOL = 0x1000, OPT_PRIORITY };
+enum { OPT_POOL = 0x1000, OPT_PRIORITY, OPT_USER_ID };
 
 static const struct argp_option options_[] = {
 	{"pool", OPT_POOL, "POOL", 0, "of the jobs that name none (default: default)", 0},
 	{"priority", OPT_PRIORITY, "PRIORITY", 0, "of the jobs that name none (default: normal)", 0},
+	{"user-id", OPT_USER_ID, 0, 0,
+	 "say in user_id who publishes, as workers with --require-user ask for: the user of --amqp", 0},
 	{0},
 };
 
 struct options {
 	const char *pool, *priority;
+	bool user_id;
 };
 
 static int take(void *data, int key, const char *value, struct err *err)
@@ -35,6 +38,10 @@ static int take(void *data, int key, const char *value, struct err *err)
 
 	if (key == OPT_PRIORITY) {
 		options->priority = value;
+		return 0;
+	}
+	if (key == OPT_USER_ID) {
+		options->user_id = true;
 		return 0;
 	}
 	options->pool = value;
@@ -148,6 +155,8 @@ struct publishing {
 	struct entry *first, *last; /* in the order of the file; what is confirmed is printed in that order */
 	size_t open, published;
 	bool all;
+	struct broker_url url;
+	const char *user; /* for user_id; NULL: none */
 	struct err err;
 };
 
@@ -217,7 +226,7 @@ static void sign(struct publishing *p, const struct job *job, struct signing *si
 
 static void publish_next(struct publishing *p)
 {
-	struct broker_out out = {.content_type = JSON, .body = p->lines.line};
+	struct broker_out out = {.content_type = JSON, .body = p->lines.line, .user = p->user};
 	struct signing signing;
 	CLEANUP(job_release) struct job job = {0};
 	int r = lines_next(&p->lines, &out.body_len, &job, &p->err);
@@ -274,13 +283,18 @@ static void release(struct publishing *p)
 	}
 	lines_release(&p->lines);
 	keyring_free(p->keyring);
+	broker_url_release(&p->url);
 }
 
 static int exec(struct app *app, void *data, struct err *err)
 {
-	CLEANUP(release) struct publishing p = {.lines = {.app = app, .options = data, .name = app->args[0]}};
+	const struct options *options = data;
+	CLEANUP(release) struct publishing p = {.lines = {.app = app, .options = options, .name = app->args[0]}};
 	int r = app->signing_keys ? keyring_open(app->signing_keys, &p.keyring, err) : 0;
 
+	if (r == 0 && options->user_id)
+		r = broker_url_parse(app->services.amqp_url, &p.url, err);
+	p.user = p.url.user;
 	if (r == 0)
 		r = lines_open(&p.lines, err);
 	if (r == 0)

@@ -250,7 +250,7 @@ static void on_admitted(void *data, const struct fleet_admission *said)
 	admission->known = said->known;
 	snprintf(admission->state, sizeof admission->state, "%s", said->state);
 	if (said->error)
-		err_set(&admission->err, ERR_INPUT, "Redis says: %s", said->error);
+		err_set(&admission->err, ERR_INPUT, "%s%s", said->foreign ? "" : "Redis says: ", said->error);
 }
 
 static bool is_admitted(void *data) { return ((struct admission *)data)->done; }

@@ -23,7 +23,7 @@ static void on_admitted(void *data, const struct fleet_admission *admission)
 	run->submitted++;
 	run->known += admission->known;
 	if (admission->error && !run->failure.code)
-		err_set(&run->failure, ERR_INPUT, "Redis says: %s", admission->error);
+		err_set(&run->failure, ERR_INPUT, "%s%s", admission->foreign ? "" : "Redis says: ", admission->error);
 }
 
 static int submit_next(struct submitting *submitting)

@@ -95,6 +95,8 @@ struct broker_message {
 	const char *task;   /* x-flotilla-task, of an invitation; NULL where there is none */
 	const char *key_id; /* x-flotilla-key and x-flotilla-signature (job/signature.h); likewise */
 	const char *signature;
+	const char *user_id;    /* who published it: the broker has checked it */
+	const char *moved_user; /* x-flotilla-user-id: who had, of one that the fleet has moved; anybody can write it */
 	const char *dead_queue; /* x-first-death-queue: the queue it was dead-lettered from; NULL where there is none */
 	const void *properties; /* all of them, for broker_publish's `like` */
 };
@@ -108,6 +110,10 @@ struct broker_event {
 	char text[256];
 	struct broker_message message;
 };
+
+/* Who published a message: what the broker vouches for, or, of one that came by the default exchange, the fleet that
+ * moved it: no stranger may write there (broker-config/README.md). NULL: nobody says. */
+const char *broker_user(const struct broker_message *message);
 
 int broker_fd(const struct broker *broker);
 /* The next event that can be had without waiting. Returns 0 and fills `ret`; ERR_SERVICE: the connection is gone (`err`
@@ -139,9 +145,9 @@ struct broker_header {
 };
 
 /* A message to publish. Persistent and mandatory, always. All borrowed for the call. With `like`, what would make the
- * broker expire it, refuse it or send it elsewhere too is kept under another name: the properties expiration and
- * user_id as the headers x-flotilla-expiration and x-flotilla-user-id, the headers CC and BCC as x-flotilla-cc and
- * -bcc. */
+ * broker expire it, refuse it or send it elsewhere too is kept under another name: the property expiration as the
+ * header x-flotilla-expiration, the headers CC and BCC as x-flotilla-cc and -bcc; and `user` for the property user_id.
+ */
 struct broker_out {
 	const char *exchange, *routing_key; /* "" is the default exchange */
 	const void *body;
@@ -152,6 +158,9 @@ struct broker_out {
 	size_t header_count;
 	/* Start from these properties and headers (broker_message.properties, or a copy); NULL: none. */
 	const void *like;
+	/* With `like`: who had published that, kept as x-flotilla-user-id. Without: the property user_id, which has to
+	 * be the session's own user. NULL: nobody says. */
+	const char *user;
 };
 
 /* Publishes; may block where the broker pushes back. The channel's publish count, and so the tag, goes up by one. 0 or

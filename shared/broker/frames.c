@@ -84,6 +84,7 @@ static amqp_bytes_t text_header(const amqp_basic_properties_t *p, const char *na
 
 static const char dead_queue[] = "x-first-death-queue"; /* where a message was first dead-lettered from */
 static const char task_hint[] = "x-flotilla-task";
+static const char moved_user[] = "x-flotilla-user-id";
 
 /* A header of text as a copy; NULL where there is none, or an empty one. */
 static const char *copy_header(struct buf *text, const amqp_basic_properties_t *p, const char *name)
@@ -107,8 +108,17 @@ static size_t text_room(const struct assembly *in, const amqp_basic_properties_t
 	room += has & AMQP_BASIC_TYPE_FLAG ? p->type.len : 0;
 	if (has & AMQP_BASIC_HEADERS_FLAG)
 		room += text_header(p, dead_queue).len + text_header(p, task_hint).len +
-			text_header(p, SIGNATURE_KEY).len + text_header(p, SIGNATURE_MAC).len;
+			text_header(p, SIGNATURE_KEY).len + text_header(p, SIGNATURE_MAC).len +
+			text_header(p, moved_user).len;
+	room += has & AMQP_BASIC_USER_ID_FLAG ? p->user_id.len : 0;
 	return room;
+}
+
+const char *broker_user(const struct broker_message *message)
+{
+	if (message->user_id)
+		return message->user_id[0] ? message->user_id : NULL;
+	return message->exchange && !message->exchange[0] ? message->moved_user : NULL;
 }
 
 /* The message is whole: hands it out, with NUL-terminated copies of its texts. */
@@ -139,6 +149,8 @@ static void hand_out(struct broker *broker, uint16_t channel, struct assembly *i
 	m->task = copy_header(&in->text, p, task_hint);
 	m->key_id = copy_header(&in->text, p, SIGNATURE_KEY);
 	m->signature = copy_header(&in->text, p, SIGNATURE_MAC);
+	m->user_id = copy_text(&in->text, has & AMQP_BASIC_USER_ID_FLAG, p->user_id);
+	m->moved_user = copy_header(&in->text, p, moved_user);
 	buf_grow(&in->body, 0);
 	m->body = in->body.data;
 	m->body_len = in->body.len;

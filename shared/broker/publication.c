@@ -40,7 +40,8 @@ static struct publication *blank(enum publication_kind kind, size_t size)
 static size_t message_size(const struct broker_out *out)
 {
 	size_t size = text_size(out->exchange) + text_size(out->routing_key) + text_size(out->content_type) +
-		      text_size(out->message_id) + text_size(out->type) + out->body_len + out->correlation_len;
+		      text_size(out->message_id) + text_size(out->type) + text_size(out->user) + out->body_len +
+		      out->correlation_len;
 	for (size_t i = 0; i < out->header_count; i++)
 		size += sizeof *out->headers + text_size(out->headers[i].key) + text_size(out->headers[i].text);
 	return size;
@@ -67,6 +68,7 @@ static struct publication *copy(enum publication_kind kind, const struct broker_
 	p->out.content_type = put_text(&at, out->content_type);
 	p->out.message_id = put_text(&at, out->message_id);
 	p->out.type = put_text(&at, out->type);
+	p->out.user = put_text(&at, out->user);
 	if (out->correlation_id)
 		p->out.correlation_id = put_bytes(&at, out->correlation_id, out->correlation_len);
 	p->out.body = put_bytes(&at, out->body, out->body_len);

@@ -31,8 +31,24 @@ static void set_text(amqp_table_t *table, const char *key, amqp_bytes_t value)
 	entry->value.value.bytes = value;
 }
 
+static void drop(amqp_table_t *table, const char *key)
+{
+	for (int i = table->num_entries - 1; i >= 0; i--)
+		if (is(&table->entries[i], key))
+			table->entries[i] = table->entries[--table->num_entries];
+}
+
+static void set_property(amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t *property,
+			 const char *text)
+{
+	if (!text)
+		return;
+	*property = amqp_cstring_bytes(text);
+	properties->_flags |= flag;
+}
+
 /* What would act on the copy as it did on the original is renamed (broker.h). */
-static void disarm(struct broker *broker, amqp_basic_properties_t *properties)
+static void disarm(struct broker *broker, amqp_basic_properties_t *properties, const char *user)
 {
 	amqp_table_t *headers = &properties->headers;
 	for (int i = 0; i < headers->num_entries; i++) {
@@ -43,12 +59,12 @@ static void disarm(struct broker *broker, amqp_basic_properties_t *properties)
 	}
 	if (properties->_flags & AMQP_BASIC_EXPIRATION_FLAG)
 		set_text(headers, "x-flotilla-expiration", properties->expiration);
-	if (properties->_flags & AMQP_BASIC_USER_ID_FLAG &&
-	    (properties->user_id.len != strlen(broker->user) ||
-	     memcmp(properties->user_id.bytes, broker->user, properties->user_id.len) != 0)) {
-		set_text(headers, "x-flotilla-user-id", properties->user_id);
-		properties->_flags &= ~(amqp_flags_t)AMQP_BASIC_USER_ID_FLAG;
-	}
+	drop(headers, "x-flotilla-user-id");
+	properties->_flags &= ~(amqp_flags_t)AMQP_BASIC_USER_ID_FLAG;
+	if (user && strcmp(user, broker->user) == 0)
+		set_property(properties, AMQP_BASIC_USER_ID_FLAG, &properties->user_id, user);
+	else if (user)
+		set_text(headers, "x-flotilla-user-id", amqp_cstring_bytes(user));
 	properties->_flags &= ~(amqp_flags_t)AMQP_BASIC_EXPIRATION_FLAG;
 }
 
@@ -69,16 +85,7 @@ static void start_like(struct broker *broker, const struct broker_out *out, amqp
 		memcpy(broker->entries, like->headers.entries, (size_t)had * sizeof *broker->entries);
 	properties->headers = (amqp_table_t){.num_entries = had, .entries = broker->entries};
 	if (like)
-		disarm(broker, properties);
-}
-
-static void set_property(amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t *property,
-			 const char *text)
-{
-	if (!text)
-		return;
-	*property = amqp_cstring_bytes(text);
-	properties->_flags |= flag;
+		disarm(broker, properties, out->user);
 }
 
 static void set_properties(const struct broker_out *out, amqp_basic_properties_t *properties)
@@ -86,6 +93,8 @@ static void set_properties(const struct broker_out *out, amqp_basic_properties_t
 	set_property(properties, AMQP_BASIC_CONTENT_TYPE_FLAG, &properties->content_type, out->content_type);
 	set_property(properties, AMQP_BASIC_MESSAGE_ID_FLAG, &properties->message_id, out->message_id);
 	set_property(properties, AMQP_BASIC_TYPE_FLAG, &properties->type, out->type);
+	if (!out->like)
+		set_property(properties, AMQP_BASIC_USER_ID_FLAG, &properties->user_id, out->user);
 	if (out->correlation_id) {
 		properties->_flags |= AMQP_BASIC_CORRELATION_ID_FLAG;
 		properties->correlation_id =

@@ -23,6 +23,16 @@ static void known(struct registration *r, const struct store_reply *reply)
 	registration_from_stored(r);
 }
 
+static void foreign(struct registration *r, const char *what)
+{
+	struct err err;
+	bool run = strcmp(what, "run") == 0;
+
+	err_set(&err, ERR_REFUSED, "the %s %s is another user's; name another", what, run ? r->run : r->id);
+	r->foreign = true;
+	registration_end(r, "", err.text);
+}
+
 static void on_admitted(void *data, const struct store_reply *reply)
 {
 	struct registration *r = data;
@@ -30,6 +40,10 @@ static void on_admitted(void *data, const struct store_reply *reply)
 
 	if (store_reply_error(reply)) {
 		registration_end(r, "", store_reply_error(reply));
+		return;
+	}
+	if (fleet_says(reply, "foreign")) {
+		foreign(r, store_text_at(reply, 1));
 		return;
 	}
 	if (fleet_says(reply, "known")) {
@@ -98,7 +112,7 @@ void fleet_admit(struct fleet *fleet, const struct job *job, bool owe, fleet_adm
 	r->admitted = done;
 	r->data = data;
 	registration_take_job(r, job);
-	args = xcalloc(18 + 2 * registration_first(r), sizeof *args);
+	args = xcalloc(19 + 2 * registration_first(r), sizeof *args);
 	fleet_admit_args(job, &text);
 	args[i++] = STORE_TEXT(job->task);
 	args[i++] = STORE_TEXT(job->pool);
@@ -114,6 +128,7 @@ void fleet_admit(struct fleet *fleet, const struct job *job, bool owe, fleet_adm
 	args[i++] = STORE_TEXT(job->dedup ? job->dedup : "");
 	args[i++] = text.reply;
 	args[i++] = text.encoding;
+	args[i++] = STORE_TEXT(job->user ? job->user : "");
 	args[i++] = number(n[3], sizeof n[3], registration_first(r) < r->count ? FLEET_ENTRIES : -1);
 	args[i++] = STORE_TEXT(job->via ? job->via : "");
 	i += registration_args(r, 0, registration_first(r), args + i);

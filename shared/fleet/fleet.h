@@ -53,6 +53,7 @@ struct fleet_admission {
 	bool known;        /* the id was there before: nothing new was registered */
 	const char *state; /* of the job now, as far as this flow knows */
 	const char *error; /* NULL, or what Redis said */
+	bool foreign;      /* the error: its id, or its run, is another user's */
 };
 typedef void fleet_admitted(void *data, const struct fleet_admission *admission);
 

@@ -32,7 +32,7 @@ static void preds_clear(struct registration *r)
 
 void registration_end(struct registration *r, const char *state, const char *error)
 {
-	struct fleet_admission admission = {r->known, state, error};
+	struct fleet_admission admission = {r->known, state, error, r->foreign};
 
 	if (r->admitted)
 		r->admitted(r->data, &admission);

@@ -16,7 +16,7 @@ struct registration {
 	char *stale, *stale_tenure;      /* a holder that was found ended or gone */
 	int64_t epoch;                   /* of this job, as far as this flow knows */
 	bool watched;                    /* the holder is to tell this job of its end */
-	bool reuse, owe, revive, known, fresh, failed;
+	bool reuse, owe, revive, known, fresh, failed, foreign;
 	uint64_t losses;            /* store_losses, when this flow began (again) */
 	bool full;                  /* all predecessors stand in `waiting` */
 	struct store_cursor cursor; /* of `waiting` */

@@ -87,7 +87,7 @@ static int locate_field(struct decode *decode, struct mp_cursor *cursor)
 	mp_skip(cursor);
 	found.end = cursor->at;
 	if (!field)
-		return 0;
+		return job_find_user(decode, &key, &found);
 	value = (struct mp_cursor){found.start, found.start, found.end};
 	mp_next(&value, &found.value);
 	found.inside = value.at;
@@ -123,6 +123,7 @@ static void make_arena(struct decode *decode)
 			arrays += job_field_room(decode, &job_fields[i]);
 			text += (size_t)(decode->found[i].end - decode->found[i].start);
 		}
+	text += job_user_room(decode);
 	text += text_room(message->message_id) + text_room(message->reply_to) + text_room(message->pool) +
 		text_room(message->priority);
 	arena = xmalloc(sizeof *arena + arrays + text + decode->body_len);
@@ -183,6 +184,8 @@ static int take_message(struct decode *decode)
 		job->pool = job_keep_text(decode, message->pool, strlen(message->pool));
 	if ((!job->priority || decode->stored) && message->priority)
 		job->priority = job_keep_text(decode, message->priority, strlen(message->priority));
+	if (decode->user)
+		job->user = job_keep_text(decode, decode->user, decode->user_len);
 	if (message->correlation_id) {
 		job->correlation_id = job_keep_text(decode, message->correlation_id, message->correlation_len);
 		job->correlation_len = message->correlation_len;
@@ -224,6 +227,7 @@ static int settle(struct decode *decode)
 			       "field `delay_ms`: cannot stand beside `run_at`; give one of them");
 	if (job->reuse && !job->dedup)
 		return err_set(decode->err, ERR_INPUT, "field `reuse`: needs `dedup`, the key of the work");
+	job_scope_dedup(decode);
 	return job_settle_after(decode);
 }
 
@@ -279,13 +283,25 @@ static int decode_body(struct decode *decode)
 	return error;
 }
 
+static int decode_owned(struct decode *decode)
+{
+	struct buf owned = BUF_INIT;
+	int error;
+
+	if (decode->message->user)
+		job_add_user(decode, &owned);
+	error = decode_body(decode);
+	buf_release(&owned);
+	return error;
+}
+
 static int decode_msgpack(struct decode *decode)
 {
 	int error;
 	decode->body = decode->message->body;
 	decode->body_len = decode->message->body_len;
 	error = msgpack_check(decode->body, decode->body_len, decode->err);
-	return error ? error : decode_body(decode);
+	return error ? error : decode_owned(decode);
 }
 
 static int decode_json(struct decode *decode)
@@ -296,7 +312,7 @@ static int decode_json(struct decode *decode)
 	decode->body = body.data;
 	decode->body_len = body.len;
 	if (!error)
-		error = decode_body(decode);
+		error = decode_owned(decode);
 	buf_release(&body);
 	return error;
 }

@@ -2,6 +2,7 @@
 #ifndef FLOTILLA_JOB_DECODE_H
 #define FLOTILLA_JOB_DECODE_H
 
+#include "base/buf.h"
 #include "job/job.h"
 #include "job/mpread.h"
 
@@ -41,7 +42,10 @@ struct decode {
 	const struct job_message *message;
 	const struct job_limits *limits;
 	struct err *err;
-	bool stored;      /* a spec, not a message */
+	bool stored;        /* a spec, not a message */
+	size_t user_fields; /* how many fields say who published it */
+	const char *user;   /* the last one's text; NULL: none */
+	size_t user_len;
 	const char *body; /* MessagePack */
 	size_t body_len;
 	struct found found[JOB_FIELD_COUNT]; /* start is NULL where absent or null */
@@ -65,6 +69,12 @@ void *job_keep_array(struct decode *decode, size_t size);
 /* The room that the field's array needs, by the number of values in it. */
 size_t job_field_room(const struct decode *decode, const struct job_field *field);
 
+/* user.c: who published it. The body gets it as one field more (one that is no map is left for others to refuse); a
+ * field whose name begins with x- is looked at for it; the room that it needs; the dedup key is made the user's own. */
+void job_add_user(struct decode *decode, struct buf *owned);
+int job_find_user(struct decode *decode, const struct mp_value *key, const struct found *found);
+size_t job_user_room(const struct decode *decode);
+void job_scope_dedup(struct decode *decode);
 int job_take_after(struct decode *decode, const struct job_field *field);
 
 /* Each predecessor once; ERR_INPUT for two different `when`, and for the job itself. Once the id is known. */

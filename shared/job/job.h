@@ -40,6 +40,7 @@ struct job_message {
 	size_t correlation_len;
 	const char *pool;     /* of the queue it came by; the default where the job names none */
 	const char *priority; /* likewise */
+	const char *user;     /* who published it, as the broker vouches; the job's user */
 };
 
 /* What bounds a job: the names of the fleet's priorities (highest first), the largest body, the prefix (a `reply_to`
@@ -53,7 +54,10 @@ struct job_limits {
 
 extern const struct job_limits job_limits_default; /* high normal low, 1 MiB, "flotilla" */
 
-/* Text members are NUL-terminated, or NULL where absent. Integers are -1 where absent. */
+#define JOB_USER_FIELD "x-flotilla-user"
+
+/* Text members are NUL-terminated, or NULL where absent. `dedup` is as Redis has it: a user's keys are its own.
+ * Integers are -1 where absent. */
 struct job {
 	const char *id; /* NULL: the client gave none; job_make_id makes one */
 	const char *task;
@@ -61,6 +65,7 @@ struct job {
 	const char *priority;
 	const char *dedup;
 	const char *run;
+	const char *user; /* who published it; absent: the fleet's own people, or nobody says */
 	bool reuse;
 	struct job_dep *after; /* each predecessor once */
 	size_t after_count;
@@ -82,7 +87,8 @@ struct job {
 	 * decoding, borrowed. */
 	const char *via;
 
-	const char *spec; /* the body as MessagePack: as it came, or transcoded from JSON with every field kept */
+	const char *spec; /* the body as MessagePack: as it came, or transcoded from JSON with every field kept; and who
+			     published it, as the field JOB_USER_FIELD, which no message may bring */
 	size_t spec_len;
 
 	void *arena; /* job_release's business */

@@ -141,14 +141,15 @@ void job_reply_encode(const struct job_reply *reply, enum job_encoding encoding,
 	end(&writer);
 }
 
-void job_reply_rejected(const char *id, const char *error, enum job_encoding encoding, struct buf *ret)
+void job_reply_rejected(const char *id, enum job_reason reason, const char *error, enum job_encoding encoding,
+			struct buf *ret)
 {
 	struct writer writer = {.encoding = encoding, .ret = ret, .first = true};
 
 	begin(&writer, 4);
 	add_text(&writer, "id", id);
 	add_text(&writer, "state", "rejected");
-	add_text(&writer, "reason", job_reason_name(JOB_REASON_REJECTED));
+	add_text(&writer, "reason", job_reason_name(reason));
 	add_text(&writer, "error", error);
 	end(&writer);
 }

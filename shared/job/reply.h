@@ -23,7 +23,9 @@ struct job_reply {
  * that is no JSON (it cannot be, a worker checked it) becomes null. */
 void job_reply_encode(const struct job_reply *reply, enum job_encoding encoding, struct buf *ret);
 
-/* The answer to a message that is no job: {id, state: "rejected", reason: "rejected", error}. `id` may be NULL. */
-void job_reply_rejected(const char *id, const char *error, enum job_encoding encoding, struct buf *ret);
+/* The answer to a message that is no job: {id, state: "rejected", reason, error}. `id` may be NULL. The reason is
+ * "rejected", or "not allowed" for a job that would be one from somebody else. */
+void job_reply_rejected(const char *id, enum job_reason reason, const char *error, enum job_encoding encoding,
+			struct buf *ret);
 
 #endif

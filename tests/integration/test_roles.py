@@ -9,61 +9,10 @@ import redis
 
 from fleet import BUILD, Fleet, until
 from own_redis import OwnRedis
+from guarded import Guarded, ROLES, password, url
 from servers import Servers
 
-ROLES = {"worker": "worker", "client": "client", "operator": "operator", "monitor": "monitor", "alice": "stranger", "bob": "stranger"}
 DENIED = (pika.exceptions.ChannelClosedByBroker, pika.exceptions.ConnectionClosedByBroker)
-
-
-def password(name):
-    return "secret of " + name
-
-
-def url(env, name, which):
-    scheme = {"amqp": "amqp", "redis": "redis"}[which]
-    port = env["FLOTILLA_%s_PORT" % which.upper()]
-    return "%s://%s:%s@127.0.0.1:%s/%s" % (scheme, name, password(name).replace(" ", "%20"), port, "0" if which == "redis" else "")
-
-
-class Guarded:
-    """Servers with the fleet's users, and a fleet whose programs run as them."""
-
-    def __init__(self, servers):
-        self.env = servers.env
-        self.servers = servers
-        self.fleet = servers.fleet()
-        self.users = os.path.join(self.fleet.dir, "users.yaml")
-        self.write_users(ROLES)
-        self.apply()
-        self.fleet.connect()
-
-    def write_users(self, roles):
-        with open(self.users, "w", encoding="utf-8") as file:
-            json.dump({"users": [{"name": name, "role": role, "password": password(name)} for name, role in roles.items()]}, file)
-
-    def apply(self, check=0):
-        return self.fleet.command("broker", "apply", "--users", self.users, "--management", self.env["FLOTILLA_MANAGEMENT_URL"], check=check)
-
-    def as_user(self, name, *args, **options):
-        return self.fleet.command(args[0], "--redis", url(self.env, name, "redis"), *args[1:],
-                                  env={"FLOTILLA_AMQP_URL": url(self.env, name, "amqp")}, **options)
-
-    def worker(self, *options, name="worker", ready=True):
-        return self.fleet.worker("--redis", url(self.env, name, "redis"), *options, ready=ready,
-                                 env={"FLOTILLA_AMQP_URL": url(self.env, name, "amqp")})
-
-    def channel(self, name):
-        connection = pika.BlockingConnection(pika.URLParameters(url(self.env, name, "amqp")))
-        channel = connection.channel()
-        channel.confirm_delivery()
-        return channel
-
-    def redis(self, name):
-        return redis.Redis(port=int(self.env["FLOTILLA_REDIS_PORT"]), username=name, password=password(name), decode_responses=True)
-
-    def publish(self, channel, job, key="default.normal", **properties):
-        channel.basic_publish(self.fleet.prefix, key, json.dumps(job),
-                              pika.BasicProperties(content_type="application/json", delivery_mode=2, **properties), mandatory=True)
 
 
 @pytest.fixture(scope="module")
@@ -196,10 +145,7 @@ def test_what_users_prints_can_be_loaded(guarded):
 
 def test_the_fleet_works_with_a_user_for_each_role(guarded):
     guarded.worker("--slots", 2, "--allow-exec")
-    alice = guarded.channel("alice")
-    replies = alice.queue_declare("", exclusive=True).method.queue
-    guarded.publish(alice, {"id": "asked", "task": "noop", "args": 7}, reply_to=replies, correlation_id="c")
-    reply = json.loads(guarded.fleet.get.__func__(type("Of", (), {"channel": alice})(), replies)[2])
+    reply = guarded.ask("alice", {"id": "asked", "task": "noop", "args": 7}, correlation_id="c")
     assert reply["state"] == "succeeded" and reply["result"] == 7
 
     assert guarded.as_user("client", "submit", "noop", "--args", "1", "--id", "one", "--wait", check=0)
@@ -316,14 +262,11 @@ def test_a_monitor_changes_nothing(guarded):
 def test_a_client_leaves_workers_and_other_keys_alone(guarded):
     guarded.worker()
     client, key = guarded.redis("client"), guarded.fleet.key
-    for command in (("ZADD", key("leases"), 1, "a"), ("DEL", key("workers")), ("SET", key("caretaker"), "me"), ("PUBLISH", key("worker", "w"), "x"),
+    for command in (("ZADD", key("idle", "default"), 1, "a"), ("DEL", key("workers")), ("SET", key("caretaker"), "me"), ("PUBLISH", key("worker", "w"), "x"),
                     ("HSET", key("worker", "w"), "pid", 1), ("SET", "another:key", 1), ("FLUSHALL",), ("CONFIG", "GET", "*"), ("KEYS", "*"),
                     ("EVAL", "return redis.call('SET', KEYS[1], 1)", 1, key("stats")), ("ACL", "LIST")):
         with pytest.raises(redis.exceptions.NoPermissionError):
             client.execute_command(*command)
-    guarded.fleet.redis.zadd(key("leases"), {"ghost": 1})
-    done = guarded.as_user("client", "doctor", "--repair")
-    assert done.returncode == 2 and "its user client" in done.stderr
     prefix = guarded.fleet.prefix
     for act in (lambda c: c.basic_get(prefix + ".default.normal"), lambda c: c.queue_delete(prefix + ".default.normal"),
                 lambda c: c.queue_declare(prefix + ".x.high", durable=True)):
@@ -359,3 +302,192 @@ def test_commands_start_without_libcurl():
     """It is loaded by `broker apply --users` alone: to start with it takes five times as long."""
     needed = subprocess.run(["ldd", os.path.join(BUILD, "bin", "flotilla")], capture_output=True, text=True, check=True).stdout
     assert "libcurl" not in needed
+
+
+# --- a job belongs to who published it
+
+def rejected(guarded):
+    """The next message of the queue of what is no job: its reason, and its body."""
+    _, properties, body = guarded.fleet.get(guarded.fleet.prefix + ".rejected")
+    return properties.headers["x-flotilla-reason"], body
+
+
+def test_who_knows_an_id_is_not_told_what_became_of_anothers_job(guarded):
+    guarded.worker("--slots", 2)
+    mine = guarded.ask("alice", {"id": "report", "task": "noop", "args": "a secret"})
+    assert mine["result"] == "a secret"
+    assert guarded.fleet.job("report")["user"] == "alice"
+    for name, user in (("bob", "bob"), ("bob", None), ("alice", None)):
+        answer = guarded.ask(name, {"id": "report", "task": "noop", "args": "x"}, user_id=user)
+        assert answer == {"id": "report", "state": "rejected", "reason": "not allowed", "error": "the id report is another user's; name another"}
+        assert rejected(guarded)[0] == "the id report is another user's; name another"
+    assert guarded.ask("alice", {"id": "report", "task": "noop"})["result"] == "a secret"
+    assert guarded.fleet.result("report") == "a secret"
+    guarded.fleet.settled()
+
+
+def test_of_a_job_that_runs_or_is_the_fleets_own_nothing_is_told_either(guarded):
+    guarded.worker("--slots", 2, "--grace", "100ms")
+    alice = guarded.channel("alice")
+    guarded.publish(alice, {"id": "slow", "task": "sleep", "args": {"ms": 60000}}, user_id="alice")
+    guarded.fleet.wait("slow", "running")
+    assert guarded.ask("bob", {"id": "slow", "task": "noop"})["state"] == "rejected"
+    guarded.as_user("client", "submit", "noop", "--id", "own", "--args", "5", "--wait", check=0)
+    assert guarded.ask("bob", {"id": "own", "task": "noop"})["state"] == "rejected"
+    done = guarded.as_user("client", "submit", "noop", "--id", "slow")
+    assert done.returncode != 0 and "another user's" in done.stderr, done
+    assert guarded.fleet.redis.hlen(guarded.fleet.key("job", "slow", "replies")) == 0
+
+
+def test_without_users_all_is_as_before(guarded):
+    guarded.worker()
+    assert guarded.ask("alice", {"id": "open", "task": "noop", "args": 1}, user_id=None)["result"] == 1
+    assert guarded.ask("bob", {"id": "open", "task": "noop"}, user_id=None)["result"] == 1
+    assert "user" not in guarded.fleet.job("open")
+    for key in ("k", "@@5:alice:k"):
+        assert guarded.ask("bob", {"task": "noop", "args": key, "dedup": key}, user_id=None)["result"] == key
+
+
+def test_a_key_is_joined_by_its_users_jobs_alone(guarded):
+    guarded.worker("--slots", 4)
+    first = {"task": "sleep", "args": {"ms": 1500}, "dedup": "nightly"}
+    channels = {name: guarded.channel(name) for name in ("alice", "bob")}
+    guarded.publish(channels["alice"], {**first, "id": "a1"}, user_id="alice")
+    guarded.fleet.wait("a1", "running")
+    guarded.publish(channels["alice"], {"task": "noop", "id": "a2", "dedup": "nightly"}, user_id="alice")
+    guarded.publish(channels["bob"], {"task": "noop", "id": "b1", "dedup": "nightly"}, user_id="bob")
+    guarded.publish(channels["bob"], {"task": "noop", "id": "n1", "dedup": "nightly"})
+    guarded.publish(channels["bob"], {"task": "noop", "id": "n2", "dedup": "@@5:alice:nightly"})
+    for id in ("b1", "n1", "n2"):
+        assert guarded.fleet.wait(id)["attempt"] == "1" and "duplicate_of" not in guarded.fleet.job(id)
+    until(lambda: guarded.fleet.job("a2").get("duplicate_of") == "a1", what="a2 has joined a1")
+    assert guarded.fleet.wait("a2")["attempt"] == "0"
+    guarded.fleet.settled()
+    assert guarded.fleet.command("doctor", check=0)
+
+
+def test_a_retry_keeps_the_user_and_its_key(guarded):
+    guarded.worker("--slots", 2)
+    alice = guarded.channel("alice")
+    guarded.publish(alice, {"task": "fail", "id": "f", "dedup": "k", "after": [{"id": "first", "when": "ended"}]}, user_id="alice")
+    guarded.publish(alice, {"task": "noop", "id": "first"}, user_id="alice")
+    guarded.fleet.wait("f", "failed")
+    guarded.as_user("operator", "retry", "f", check=0)
+    until(lambda: guarded.fleet.job("f").get("attempt") == "2", what="the second attempt")
+    guarded.fleet.wait("f", "failed")
+    assert guarded.fleet.job("f")["user"] == "alice" and guarded.fleet.job("f")["dedup"] == "@@5:alice:k"
+    guarded.fleet.settled()
+    guarded.fleet.command("doctor", check=0)
+
+
+def test_results_of_predecessors_go_to_the_same_user(guarded):
+    handlers = os.path.join(guarded.fleet.dir, "handlers.yaml")
+    with open(handlers, "w", encoding="utf-8") as file:
+        file.write("handlers: { show: { command: [\"/bin/cp\", \"job.json\", \"result\"] } }")
+    guarded.worker("--slots", 2, "--handlers", handlers)
+    guarded.ask("alice", {"id": "secret", "task": "noop", "args": "a secret"})
+    of_alice = guarded.ask("alice", {"task": "show", "after": ["secret"]})["result"]
+    assert of_alice["results"] == {"secret": "a secret"} and of_alice["results_missing"] == []
+    assert of_alice["job"]["x-flotilla-user"] == "alice"
+    of_bob = guarded.ask("bob", {"task": "show", "after": ["secret"]})["result"]
+    assert of_bob["results"] == {} and of_bob["results_missing"] == ["secret"]
+    guarded.as_user("client", "submit", "show", "--after", "secret", "--id", "own", "--wait", check=0)
+    assert guarded.fleet.result("own")["results"] == {"secret": "a secret"}
+
+
+def test_nobody_smuggles_a_job_into_anothers_run(guarded):
+    guarded.worker("--slots", 2)
+    guarded.ask("alice", {"id": "a/1", "run": "a", "task": "noop"})
+    guarded.ask("alice", {"id": "a/2", "run": "a", "task": "noop"})
+    answer = guarded.ask("bob", {"id": "b/1", "run": "a", "task": "fail"})
+    assert answer["state"] == "rejected" and answer["error"] == "the run a is another user's; name another"
+    guarded.as_user("client", "submit", "noop", "--run", "own", "--wait", check=0)
+    assert guarded.ask("bob", {"run": "own", "task": "fail"})["state"] == "rejected"
+    assert guarded.fleet.redis.hgetall(guarded.fleet.key("run", "a")).items() >= {"user": "alice", "jobs": "2", "succeeded": "2"}.items()
+    assert guarded.fleet.redis.hget(guarded.fleet.key("run", "own"), "jobs") == "1"
+    assert [rejected(guarded)[0] for _ in range(2)] == ["the run %s is another user's; name another" % run for run in ("a", "own")]
+    guarded.fleet.settled()
+    guarded.fleet.command("doctor", check=0)
+
+
+def test_a_worker_may_require_a_user(guarded):
+    guarded.worker("--require-user")
+    answer = guarded.ask("alice", {"id": "x", "task": "noop"}, user_id=None)
+    assert answer["state"] == "rejected" and "user_id: missing" in answer["error"]
+    assert "user_id" in rejected(guarded)[0]
+    assert guarded.ask("alice", {"id": "x", "task": "noop"})["state"] == "succeeded"
+    guarded.as_user("client", "submit", "noop", "--wait", check=0)
+    guarded.as_user("client", "publish", "--user-id", "-", stdin='{"task": "noop", "id": "p"}\n', check=0)
+    guarded.fleet.wait("p", "succeeded")
+    assert guarded.fleet.job("p")["user"] == "client"
+
+
+def test_nobody_can_write_who_it_is_by_hand(guarded):
+    """Neither in the body, nor in the header by which the fleet says so of what it moves."""
+    guarded.worker("--require-user")
+    for user in ("bob", None):
+        answer = guarded.ask("bob", {"id": "x", "task": "noop", "x-flotilla-user": "alice"}, user_id=user)
+        assert answer["state"] == "rejected"
+    assert guarded.ask("bob", {"id": "x", "task": "noop"}, user_id=None, headers={"x-flotilla-user-id": "alice"})["state"] == "rejected"
+    assert guarded.ask("bob", {"id": "x", "task": "noop"}, headers={"x-flotilla-user-id": "alice"})["state"] == "succeeded"
+    assert guarded.fleet.job("x")["user"] == "bob"
+
+
+def test_what_came_before_its_queue_was_there_keeps_its_user(guarded):
+    for name, id, headers in (("alice", "a", {}), ("bob", "b", {"x-flotilla-user-id": "alice"})):
+        channel = guarded.channel(name)
+        guarded.publish(channel, {"id": id, "task": "noop"}, key="other.normal", headers=headers, **({"user_id": name} if name == "alice" else {}))
+    until(lambda: guarded.fleet.queue_length(guarded.fleet.prefix + ".unrouted") == 2, what="both lie unrouted")
+    guarded.worker("--pool", "other")
+    for id in ("a", "b"):
+        guarded.fleet.wait(id, "succeeded")
+    assert guarded.fleet.job("a")["user"] == "alice"
+    assert "user" not in guarded.fleet.job("b")
+
+
+def test_what_the_broker_gave_up_on_keeps_its_user_and_believes_no_header(guarded):
+    """As it lies in the queue of what was given up: dead-lettered, by the default exchange."""
+    prefix = guarded.fleet.prefix
+    deaths = {"x-first-death-queue": prefix + ".default.normal"}
+    guarded.servers.rabbitmqctl("set_user_tags", "worker", "impersonator")
+    for id, name, headers in (("a", "alice", {}), ("b", None, {"x-flotilla-user-id": "alice"})):
+        connection = pika.BlockingConnection(pika.URLParameters(url(guarded.env, "worker", "amqp")))
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.basic_publish("", prefix + ".returned", json.dumps({"id": id, "task": "noop"}), pika.BasicProperties(
+            content_type="application/json", delivery_mode=2, user_id=name, headers={**deaths, **headers}))
+        connection.close()
+    guarded.servers.rabbitmqctl("set_user_tags", "worker")
+    guarded.worker()
+    for id in ("a", "b"):
+        guarded.fleet.wait(id, "succeeded")
+    assert guarded.fleet.job("a")["user"] == "alice"
+    assert "user" not in guarded.fleet.job("b")
+
+
+def test_what_only_the_fleet_publishes_is_without_effect_from_a_stranger(guarded):
+    guarded.worker("--slots", 2)
+    prefix = guarded.fleet.prefix
+    guarded.as_user("client", "submit", "noop", "--id", "later", "--delay", "1h", check=0)
+    guarded.as_user("client", "submit", "noop", "--id", "waits", "--after", "later", check=0)
+    bob = guarded.channel("bob")
+    for id in ("later", "waits", "unknown"):
+        bob.basic_publish(prefix, "default.normal", id, pika.BasicProperties(type="flotilla.invite", headers={"x-flotilla-task": "noop"}))
+    bob.basic_publish(prefix, "default.normal", '{"id": "later", "state": "succeeded"}',
+                      pika.BasicProperties(type="flotilla.reply", content_type="application/json", message_id="later"))
+    assert "unknown in version 1" in rejected(guarded)[0]
+    guarded.publish(bob, {"id": "last", "task": "noop"}, headers={"x-flotilla-returned": 1000, "x-first-death-queue": prefix + ".rejected",
+                                                                  "CC": [prefix + ".returned", prefix + ".rejected"]})
+    guarded.fleet.wait("last", "succeeded")
+    assert guarded.fleet.state("later") == "scheduled" and guarded.fleet.state("waits") == "waiting"
+    assert guarded.fleet.state("unknown") is None
+    assert guarded.fleet.queue_length(prefix + ".rejected") == 0 and guarded.fleet.queue_length(prefix + ".returned") == 0
+
+
+def test_the_fleet_does_not_reply_into_its_own_queues(guarded):
+    guarded.worker()
+    prefix = guarded.fleet.prefix
+    bob = guarded.channel("bob")
+    for name in (".default.normal", ".other.low", ".unrouted", ".returned", ".rejected", ""):
+        guarded.publish(bob, {"task": "noop", "args": {"task": "exec"}}, reply_to=prefix + name)
+        assert "is a queue of the fleet's own" in rejected(guarded)[0]

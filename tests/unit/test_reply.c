@@ -58,9 +58,9 @@ Test(reply, why_a_message_is_no_job)
 		"{\"id\":null,\"state\":\"rejected\",\"reason\":\"rejected\",\"error\":\"field `task`: missing\"}";
 	struct buf json = BUF_INIT, packed = BUF_INIT, text = BUF_INIT;
 
-	job_reply_rejected(NULL, "field `task`: missing", JOB_JSON, &json);
+	job_reply_rejected(NULL, JOB_REASON_REJECTED, "field `task`: missing", JOB_JSON, &json);
 	cr_expect_str_eq(json.data, expected);
-	job_reply_rejected(NULL, "field `task`: missing", JOB_MSGPACK, &packed);
+	job_reply_rejected(NULL, JOB_REASON_NOT_ALLOWED, "field `task`: missing", JOB_MSGPACK, &packed);
 	unpack_to_json(&packed, &text);
 	cr_expect_str_eq(text.data, expected);
 	buf_release(&json);

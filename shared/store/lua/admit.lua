@@ -4,12 +4,18 @@
 -- gets nothing new but its reply.
 -- Of many predecessors only the first are given here: `part` says how many then, and fill.lua adds the rest.
 -- via: the pool by whose queue a message came that is for another pool (claim.lua).
+-- user: who published it, as the broker vouches. A job, or a run, of another user gives nothing away ('foreign'); the invitation
+-- of one that is queued is owed from then on, should the message have been its own before Redis or a queue lost its user.
 -- outbox '1': an invitation is owed (the job did not come in a message that is still unacknowledged).
 local job, spec, result, waiting, asked, settling, scheduled, expiring, outbox, replies, run_hash, run_jobs = unpack(KEYS)
-local id, run, events, task, pool, priority, body, owe, delay, run_at, expires_at, keep, retries, labels, dedup, reply, encoding, part, via = unpack(ARGV)
+local id, run, events, task, pool, priority, body, owe, delay, run_at, expires_at, keep, retries, labels, dedup, reply, encoding, user, part, via = unpack(ARGV)
 --#include common.inc.lua
-local known = redis.call('HMGET', job, 'state', 'epoch')
+local known = redis.call('HMGET', job, 'state', 'epoch', 'user')
 if known[1] then
+  if (known[3] or '') ~= user then
+    if known[1] == 'queued' then redis.call('ZADD', outbox, 'NX', now, id) end
+    return {'foreign', 'id'}
+  end
   local ended = redis.call('HEXISTS', job, 'ended_at')
   if reply ~= '' then
     redis.call('HSETNX', asked, reply, encoding)
@@ -20,6 +26,7 @@ if known[1] then
   end
   return {'known', known[1], redis.call('HEXISTS', waiting, '~'), ended, known[2] or '0'}
 end
+if foreign_run(user) then return {'foreign', 'run'} end
 local due
 if delay ~= '' then due = now + delay end
 if run_at ~= '' and tonumber(run_at) > now then due = tonumber(run_at) end
@@ -38,6 +45,7 @@ set('dedup', dedup)
 set('run', run)
 set('part', part)
 set('via', via)
+set('user', user)
 if state == 'queued' then set('queued_at', stamp) end
 if state == 'waiting' then
   redis.call('HSET', waiting, '~', '')

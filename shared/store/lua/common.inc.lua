@@ -38,6 +38,15 @@ local function enrol(run_jobs, state)
   if not members then members = {run_hash} enrolled[run_jobs] = members end
   members[#members + 1] = id
 end
+-- Whether the run is not `user`'s: a job of a user's makes a run its user's, and joins no other.
+local function foreign_run(user)
+  if run == '' or user == '' then return false end
+  local owner = redis.call('HGET', run_hash, 'user')
+  if owner then return owner ~= user end
+  if counted[run_hash] or redis.call('EXISTS', run_hash) == 1 then return true end
+  redis.call('HSET', run_hash, 'user', user)
+  return false
+end
 -- A run is kept as long as its jobs; the time begins when the last of them has ended.
 local function keep_run(run_hash, run_jobs, at)
   if not kept[run_hash] or tonumber(at) > tonumber(kept[run_hash][2]) then kept[run_hash] = {run_jobs, at} end

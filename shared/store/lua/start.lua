@@ -2,7 +2,7 @@
 -- admit and claim in one: a job that came in a message, waits for nothing and can start here and now. Anything else about
 -- it ('known') is left to admit and claim.
 local job, spec, asked, leases, run_hash, run_jobs = unpack(KEYS)
-local id, run, events, task, pool, priority, body, keep, retries, labels, reply, encoding, token, worker, lease = unpack(ARGV)
+local id, run, events, task, pool, priority, body, keep, retries, labels, reply, encoding, token, worker, lease, user = unpack(ARGV)
 --#include common.inc.lua
 --#every jobs = job
 --#once local fresh, made = redis.call('EXISTS', unpack(jobs)) == 0, {}
@@ -13,6 +13,7 @@ if not fresh or made[job] then
     return {'known', known[1]}
   end
 end
+if foreign_run(user) then return {'known', ''} end
 made[job] = true
 local more = {}
 local function set(name, value)
@@ -22,6 +23,7 @@ set('keep', keep)
 set('retries', retries)
 set('labels', labels)
 set('run', run)
+set('user', user)
 redis.call('HSET', job, 'state', 'running', 'task', task, 'pool', pool, 'priority', priority, 'attempt', '1', 'created_at', stamp,
   'queued_at', stamp, 'started_at', stamp, 'worker', worker, 'token', token, unpack(more))
 put(spec, body)
