@@ -35,7 +35,7 @@ _flotilla() {
 		options="--args --id --pool --priority --after --dedup --reuse --retries --backoff --timeout --delay --expires --keep \
 			--env --run --label --wait --"
 		;;
-	publish) options="--pool --priority" ;;
+	publish) options="--pool --priority --user-id" ;;
 	run) options="--name --set --replay --file-factor --shared-dir --dry-run --detach --json" ;;
 	status | workers) options="--json" ;;
 	stats) options="--pool --json" ;;

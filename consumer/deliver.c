@@ -133,10 +133,10 @@ void reject(struct worker *worker, const struct broker_event *event, const char 
 /* It came by the default exchange, as the broker has it of what it gave up on, whoever wrote it: nothing but the
  * broker's own word says who that was. With that it is published to its queue by name, where a stranger cannot write
  * it; should the queue be gone, it comes here again, and goes by the exchange then, with nobody's name. */
-void deliver_returned(struct worker *worker, const struct broker_event *given)
+void deliver_returned(struct worker *worker, const struct broker_event *event)
 {
-	struct broker_event own = *given, *event = &own;
-	const struct broker_message *message = &event->message;
+	struct broker_event own = *event;
+	const struct broker_message *message = &own.message;
 	const struct broker_header header = {"x-flotilla-returned", NULL, message->returned + 1};
 	struct rejection *rejection;
 	size_t prefix = strlen(worker->options.prefix);
@@ -145,7 +145,7 @@ void deliver_returned(struct worker *worker, const struct broker_event *given)
 	own.message.moved_user = NULL;
 	if (message->returned + 1 >= 3 || !message->dead_queue ||
 	    !topology_owns(worker->options.prefix, message->dead_queue) || message->dead_queue[prefix] != '.') {
-		reject(worker, event, message->dead_queue ? message->dead_queue : "returned",
+		reject(worker, &own, message->dead_queue ? message->dead_queue : "returned",
 		       "the broker gave up on it three times");
 		return;
 	}
@@ -154,7 +154,7 @@ void deliver_returned(struct worker *worker, const struct broker_event *given)
 	*rejection = (struct rejection){worker, worker->intake.generation, event->tag, 1};
 	/* through the exchange: where the queue is gone, the alternate exchange keeps it */
 	out.routing_key = message->dead_queue + prefix + 1;
-	if (message->user_id && !event->redelivered) {
+	if (message->user_id && !event->redelivered && strchr(out.routing_key, '.')) {
 		out.exchange = "";
 		out.routing_key = message->dead_queue;
 		out.user = message->user_id;

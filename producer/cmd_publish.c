@@ -295,6 +295,8 @@ static int exec(struct app *app, void *data, struct err *err)
 	if (r == 0 && options->user_id)
 		r = broker_url_parse(app->services.amqp_url, &p.url, err);
 	p.user = p.url.user;
+	if (r == 0 && p.user && !*p.user)
+		r = err_set(err, ERR_USAGE, "--user-id: the URL of RabbitMQ names no user; write amqps://USER@host");
 	if (r == 0)
 		r = lines_open(&p.lines, err);
 	if (r == 0)

@@ -12,13 +12,13 @@ static const struct {
 	const char *name;
 	enum field_kind kind;
 } fields[] = {
-	{"state", TEXT},        {"task", TEXT},         {"pool", TEXT},         {"priority", TEXT},
-	{"attempt", COUNT},     {"failures", COUNT},    {"lost", COUNT},        {"epoch", COUNT},
-	{"retries", COUNT},     {"pending", COUNT},     {"created_at", NUMBER}, {"queued_at", NUMBER},
-	{"started_at", NUMBER}, {"ended_at", NUMBER},   {"due_at", NUMBER},     {"expires_at", NUMBER},
-	{"cancel_at", NUMBER},  {"worker", TEXT},       {"dir", TEXT},          {"run", TEXT},
-	{"labels", JSON},       {"reason", TEXT},       {"error", TEXT},        {"exit_code", NUMBER},
-	{"via", TEXT},          {"duplicate_of", TEXT}, {"progress", JSON},
+	{"state", TEXT},        {"task", TEXT},       {"pool", TEXT},         {"priority", TEXT},
+	{"attempt", COUNT},     {"failures", COUNT},  {"lost", COUNT},        {"epoch", COUNT},
+	{"retries", COUNT},     {"pending", COUNT},   {"created_at", NUMBER}, {"queued_at", NUMBER},
+	{"started_at", NUMBER}, {"ended_at", NUMBER}, {"due_at", NUMBER},     {"expires_at", NUMBER},
+	{"cancel_at", NUMBER},  {"worker", TEXT},     {"dir", TEXT},          {"run", TEXT},
+	{"labels", JSON},       {"reason", TEXT},     {"error", TEXT},        {"exit_code", NUMBER},
+	{"via", TEXT},          {"user", TEXT},       {"duplicate_of", TEXT}, {"progress", JSON},
 };
 
 const char *record_text(const struct store_reply *record, const char *name)

@@ -101,7 +101,7 @@ static int ask(struct place *place, const char *method, const char *path, const 
 
 static int put(struct place *place, const char *path, json_t *body, const char *what, struct err *err)
 {
-	json_t *none;
+	json_t *none = NULL;
 	int r = ask(place, "PUT", path, body, what, &none, err);
 
 	json_decref(body);
@@ -124,7 +124,7 @@ static bool has_tags(const json_t *account)
 static int apply_account(struct place *place, const struct access_user *user, const char **ret_what, struct err *err)
 {
 	CLEANUP(buf_release) struct buf path = BUF_INIT;
-	json_t *account;
+	json_t *account = NULL;
 	int r = 0;
 
 	buf_adds(&path, "/api/users/");
@@ -158,7 +158,7 @@ static bool same_permission(const json_t *a, const json_t *b)
 static int apply_permission(struct place *place, const struct access_user *user, bool *ret_changed, struct err *err)
 {
 	CLEANUP(buf_release) struct buf path = BUF_INIT;
-	json_t *there, *wanted;
+	json_t *there = NULL, *wanted;
 
 	buf_adds(&path, "/api/permissions/");
 	http_add_part(&path, place->url.vhost);

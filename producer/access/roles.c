@@ -19,7 +19,8 @@
 	"+evalsha +script|load +pubsub|numsub +pubsub|numpat +info +publish +set +setnx +mset +incr +del +unlink "     \
 	"+persist +pexpire +pexpireat +hset +hsetnx +hdel +hincrby +sadd +srem +zadd +zrem +zremrangebyscore"
 #define JOBS                                                                                                           \
-	"~@:job:* ~@:dedup:* ~@:tenure:* ~@:run:* ~@:counter:* ~@:leases ~@:scheduled ~@:expiring ~@:outbox ~@:settling "        \
+	"~@:job:* ~@:dedup:* ~@:tenure:* ~@:run:* ~@:counter:* ~@:leases ~@:scheduled ~@:expiring ~@:outbox "          \
+	"~@:settling "                                                                                                 \
 	"~@:replies ~@:stats ~@:schema"
 
 #define OWN_QUEUE "^amq\\.gen-.*$"

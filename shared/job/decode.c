@@ -288,9 +288,9 @@ static int decode_owned(struct decode *decode)
 	struct buf owned = BUF_INIT;
 	int error;
 
-	if (decode->message->user)
-		job_add_user(decode, &owned);
-	error = decode_body(decode);
+	error = job_add_user(decode, &owned);
+	if (!error)
+		error = decode_body(decode);
 	buf_release(&owned);
 	return error;
 }

@@ -71,7 +71,7 @@ size_t job_field_room(const struct decode *decode, const struct job_field *field
 
 /* user.c: who published it. The body gets it as one field more (one that is no map is left for others to refuse); a
  * field whose name begins with x- is looked at for it; the room that it needs; the dedup key is made the user's own. */
-void job_add_user(struct decode *decode, struct buf *owned);
+int job_add_user(struct decode *decode, struct buf *owned);
 int job_find_user(struct decode *decode, const struct mp_value *key, const struct found *found);
 size_t job_user_room(const struct decode *decode);
 void job_scope_dedup(struct decode *decode);

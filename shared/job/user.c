@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/utf8.h"
 #include "job/decode.h"
 
+#define USER_MAX 255
 #define DEDUP_MAX 256
 #define DEDUP_ROOM 32 /* what is put before a key beside the user */
 
@@ -21,22 +23,28 @@ static void add_text(msgpack_packer *packer, const char *text)
 	msgpack_pack_str_body(packer, text, strlen(text));
 }
 
-void job_add_user(struct decode *decode, struct buf *owned)
+int job_add_user(struct decode *decode, struct buf *owned)
 {
+	const char *user = decode->message->user;
 	struct mp_cursor cursor = {decode->body, decode->body, decode->body + decode->body_len};
 	struct mp_value map;
 	msgpack_packer packer;
 
+	if (!user)
+		return 0;
+	if (strlen(user) > USER_MAX || !utf8_valid(user, strlen(user)))
+		return err_set(decode->err, ERR_INPUT, "user_id: longer than %d bytes, or not UTF-8", USER_MAX);
 	mp_next(&cursor, &map);
 	if (map.type != MP_MAP)
-		return;
+		return 0;
 	msgpack_packer_init(&packer, owned, add_bytes);
 	msgpack_pack_map(&packer, map.count + 1);
 	buf_add(owned, cursor.at, (size_t)(cursor.end - cursor.at));
 	add_text(&packer, JOB_USER_FIELD);
-	add_text(&packer, decode->message->user);
+	add_text(&packer, user);
 	decode->body = owned->data;
 	decode->body_len = owned->len;
+	return 0;
 }
 
 /* Of a message one such field is ours, and only where there is a user. */

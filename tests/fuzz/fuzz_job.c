@@ -1,5 +1,6 @@
 /* Whatever a stranger publishes: job_decode never crashes, its errors are clean text, and what it takes it takes again
- * from the spec, the same. The first byte of the input chooses the content type. */
+ * from the spec, the same. The first byte of the input chooses the content type, and whether the broker knows who
+ * published. */
 
 #include "fuzz.h"
 #include "job/job.h"
@@ -15,6 +16,7 @@ static void check_again(const struct job *job)
 
 	must(job_decode_spec(&again, job->spec, job->spec_len, job->id, job->pool, job->priority, &job_limits_default,
 			     &err) == 0);
+	must(same_text(again.user, job->user) && same_text(again.dedup, job->dedup));
 	must(same_text(again.id, job->id) && same_text(again.task, job->task) && same_text(again.pool, job->pool));
 	must(again.after_count == job->after_count && again.argc == job->argc && again.retries == job->retries);
 	must(msgpack_to_json(&job->args, &first, &err) == 0);
@@ -35,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	message.content_type = types[data[0] & 3];
+	message.user = data[0] & 4 ? "alice" : NULL;
 	message.body = (const char *)data + 1;
 	message.body_len = size - 1;
 	free(job_guess_id(&message));

@@ -1,5 +1,6 @@
 /* What is taken, and how it arrives in struct job. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -298,4 +299,77 @@ Test(job_decode, an_id_is_guessed_from_what_is_no_job)
 	expect_guess("\x83\xa1x\x81\x01\x02\xa2id\xa1z\xa1y\xc4\x01", 15, NULL, "z");
 	expect_guess("\x83\xa1x\xc4\x05", 5, NULL, NULL);
 	expect_guess("\xdf\xff\xff\xff\xff", 5, "m", "m");
+}
+
+/* --- who published it --- */
+
+static int decode_of(const char *user, const char *body, struct job *ret, struct err *err)
+{
+	struct job_message message = {
+		.body = body, .body_len = strlen(body), .pool = "default", .priority = "normal", .user = user};
+	return job_decode(ret, &message, &job_limits_default, err);
+}
+
+static void expect_again(const struct job *job)
+{
+	struct job again;
+	struct err err;
+
+	cr_assert(job_decode_spec(&again, job->spec, job->spec_len, "i", "p", "high", &job_limits_default, &err) == 0);
+	cr_expect(job->user ? again.user && strcmp(again.user, job->user) == 0 : !again.user);
+	cr_expect(job->dedup ? strcmp(again.dedup, job->dedup) == 0 : !again.dedup);
+	job_release(&again);
+}
+
+Test(job_decode, the_user_is_kept_in_the_spec_and_its_keys_are_its_own)
+{
+	static const struct {
+		const char *user, *body, *dedup;
+	} cases[] = {
+		{NULL, "{\"task\":\"t\",\"dedup\":\"k\"}", "k"},
+		{NULL, "{\"task\":\"t\",\"dedup\":\"@k\"}", "@k"},
+		{NULL, "{\"task\":\"t\",\"dedup\":\"@@5:alice:k\"}", "@@0::@@5:alice:k"},
+		{"alice", "{\"task\":\"t\",\"dedup\":\"k\"}", "@@5:alice:k"},
+		{"a:b", "{\"task\":\"t\",\"dedup\":\"k\"}", "@@3:a:b:k"},
+		{"alice", "{\"task\":\"t\"}", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct job job;
+		struct err err;
+		cr_assert(decode_of(cases[i].user, cases[i].body, &job, &err) == 0, "%s", err.text);
+		cr_expect(cases[i].user ? strcmp(job.user, cases[i].user) == 0 : !job.user);
+		cr_expect(cases[i].dedup ? strcmp(job.dedup, cases[i].dedup) == 0 : !job.dedup);
+		expect_again(&job);
+		job_release(&job);
+	}
+}
+
+Test(job_decode, a_map_of_fifteen_fields_has_room_for_the_user)
+{
+	char body[512] = "{\"task\":\"t\"";
+	struct job job;
+	struct err err;
+
+	for (int i = 0; i < 14; i++)
+		snprintf(body + strlen(body), sizeof body - strlen(body), ",\"x-%d\":%d", i, i);
+	snprintf(body + strlen(body), sizeof body - strlen(body), "}");
+	cr_assert(decode_of("alice", body, &job, &err) == 0, "%s", err.text);
+	expect_again(&job);
+	job_release(&job);
+}
+
+Test(job_decode, nobody_writes_the_user_into_the_body)
+{
+	static const char *const users[] = {NULL, "bob"};
+	struct job job;
+	struct err err;
+
+	for (size_t i = 0; i < 2; i++) {
+		cr_assert(decode_of(users[i], "{\"task\":\"t\",\"x-flotilla-user\":\"alice\"}", &job, &err) ==
+			  ERR_INPUT);
+		cr_expect(strstr(err.text, "x-flotilla-user") != NULL);
+	}
+	cr_assert(decode_of("\xff", "{\"task\":\"t\"}", &job, &err) == ERR_INPUT);
+	cr_expect(strstr(err.text, "user_id") != NULL);
 }
