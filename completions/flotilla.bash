@@ -37,7 +37,8 @@ _flotilla() {
 		;;
 	publish) options="--pool --priority --user-id" ;;
 	run) options="--name --set --replay --file-factor --shared-dir --dry-run --detach --json" ;;
-	status | workers) options="--json" ;;
+	status) options="--json" ;;
+	workers) options="--alive --host --pool --json" ;;
 	stats) options="--pool --json" ;;
 	top) options="--every --once" ;;
 	ls) options="--state --run --pool --limit --json" ;;

@@ -74,12 +74,29 @@ int workers_read(struct session *session, struct workers *ret, struct err *err)
 	return r;
 }
 
+static void worker_release(struct worker *worker)
+{
+	free(worker->name);
+	store_reply_free(worker->record);
+}
+
+void workers_keep(struct workers *workers, bool (*wanted)(const struct worker *worker, const void *data),
+		  const void *data)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < workers->count; i++)
+		if (wanted(&workers->at[i], data))
+			workers->at[kept++] = workers->at[i];
+		else
+			worker_release(&workers->at[i]);
+	workers->count = kept;
+}
+
 void workers_release(struct workers *workers)
 {
-	for (size_t i = 0; i < workers->count; i++) {
-		free(workers->at[i].name);
-		store_reply_free(workers->at[i].record);
-	}
+	for (size_t i = 0; i < workers->count; i++)
+		worker_release(&workers->at[i]);
 	free(workers->at);
 	*workers = (struct workers){0};
 }

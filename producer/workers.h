@@ -20,6 +20,10 @@ struct workers {
 int workers_read(struct session *session, struct workers *ret, struct err *err);
 void workers_release(struct workers *workers);
 
+/* Forgets those that are not wanted; the others stay in their order. */
+void workers_keep(struct workers *workers, bool (*wanted)(const struct worker *worker, const void *data),
+		  const void *data);
+
 const char *worker_text(const struct worker *worker, const char *field);
 int64_t worker_int(const struct worker *worker, const char *field);
 bool worker_serves(const struct worker *worker, const char *pool);

@@ -49,6 +49,26 @@ def test_who_lost_its_name_to_another_ends(fleet):
     fleet.wait("a", "succeeded")
 
 
+# --- whether one takes jobs
+
+def test_workers_alive_says_who_takes_jobs(fleet):
+    """What a container's check of health asks: not whether the process lives, but whether it consumes."""
+    worker = fleet.worker("--slots", 1, "--lease", "1s", "--retry-services", "60s")
+    host = fleet.redis.hget(fleet.key("worker", worker.name), "host")
+    alive = lambda *options: fleet.command("workers", "--alive", *options).returncode
+    assert alive() == alive("--host", host) == alive("--host", host, "--pool", "default") == 0
+    assert worker.name in fleet.command("workers", "--alive", "--host", host, check=0).stdout
+    assert alive("--host", "elsewhere") == alive("--pool", "other") == 4
+    assert "on elsewhere of pool other takes" in fleet.command("workers", "--alive", "--host", "elsewhere", "--pool", "other",
+                                                               check=4).stderr
+    assert worker.name not in fleet.command("workers", "--host", "elsewhere", check=0).stdout
+    worker.process.send_signal(signal.SIGSTOP)
+    until(lambda: alive("--host", host) == 4, 20, "it stands still")
+    assert worker.name in fleet.command("workers", "--host", host, check=0).stdout, "its record is there still"
+    worker.process.send_signal(signal.SIGCONT)
+    until(lambda: alive("--host", host) == 0, 20, "it consumes again")
+
+
 # --- stopping
 
 def test_drain_lets_the_running_end_and_hands_the_rest_back(fleet):
@@ -245,3 +265,14 @@ def test_servers_are_killed_and_come_back(own_fleet):
     each_ran_once(fleet, ids)
     assert all(worker.process.poll() is None for worker in workers)
     fleet.settled()
+
+
+def test_a_worker_without_a_broker_is_not_alive(own_fleet):
+    own = own_fleet
+    worker = own.worker("--slots", 1, "--lease", "1s")
+    until(lambda: own.command("workers", "--alive").returncode == 0, 20, "it consumes")
+    own.servers.pause("rabbitmq")
+    until(lambda: own.command("workers", "--alive").returncode == 4, 30, "it lives, and has nothing to consume from")
+    assert worker.process.poll() is None
+    own.servers.go_on("rabbitmq")
+    until(lambda: own.command("workers", "--alive").returncode == 0, 60, "it consumes again")
