@@ -103,7 +103,7 @@ missing_tool = $(if $(shell command -v $(1) 2>/dev/null),,$(1) (Debian package $
 missing_header = $(if $(shell printf '\043include <$(1)>\n' | $(CC) -E - >/dev/null 2>&1 || echo no),$(1) (Debian package $(2)))
 
 goals := $(or $(MAKECMDGOALS),all)
-without_libraries := deps deb deb-test demo test outage upgrade fault bench bench-peers pressure model coverage lint layers format clean help uninstall fuzz ci
+without_libraries := deps deb deb-test demo test outage upgrade compose-test fault bench bench-peers pressure model coverage lint layers format clean help uninstall fuzz ci
 ifneq ($(filter-out $(without_libraries),$(goals)),)
 missing := $(strip $(call missing_tool,$(CC),$(if $(is_clang),clang,gcc)) $(call missing_tool,$(PKG_CONFIG),pkg-config))
 ifeq ($(missing),)
@@ -178,6 +178,7 @@ help:
 	'make outage     servers that die, networks that are cut, workers that are stopped or killed: some minutes' \
 	'make upgrade    an older version beside this one: workers replaced, commands mixed (docs/operations.md)' \
 	'make unit | integration | clients    one kind of test, on this build' \
+	'make compose-test   a fleet in containers, as docs/compose.md says; installs an engine where there is none' \
 	'make model      the protocol, checked by spin; installs what it needs (docs/model.md)' \
 	'make lint       format, static analysis, layers, sizes, scripts; gcc and clang' \
 	'make layers     which directory may include which' \
@@ -225,6 +226,10 @@ upgrade:
 
 run-upgrade: all
 	@tests/upgrade/run $(BUILD)
+
+.PHONY: compose-test
+compose-test:
+	@tests/compose/run
 
 unit: $(unit_tests) $(test_programs) $(test_plugins) $(filter %/flotilla-runner,$(programs))
 	@tests/run $(BUILD) unit

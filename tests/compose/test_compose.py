@@ -1,0 +1,299 @@
+"""What docs/compose.md tells an operator to do, typed as it stands there, on a fleet that works. Each test goes on where the one
+before it ended; tests/compose/run starts the engine, makes the images and the copy of the files that this works in.
+
+Jobs write down, in the volume that all workers share, when they begin and end: so it is counted from outside how often each ran."""
+import collections
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+
+import pika
+
+from fleet import ROOT, until
+
+SITE = os.environ["COMPOSE_SITE"]
+NOTES = "/var/lib/flotilla/shared/notes"
+NOTE = """
+  note: { command: ["sh", "-c", "echo begin $0 $HOSTNAME >> $2; sleep $1; echo end $0 $HOSTNAME >> $2", "{id}", "{args.seconds}", "%s"] }
+""" % NOTES
+with open(os.path.join(ROOT, "docs", "compose.md"), encoding="utf-8") as page:
+    BLOCKS = {(name, kind): block for name, kind, block in re.findall(r"<!-- (\w+) -->\n```(\w+)\n(.*?)```", page.read(), re.DOTALL)}
+
+
+def sh(command, seconds=300, check=True, **more):
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=SITE, capture_output=True, text=True, timeout=seconds, check=False,
+                          **more)
+    if check:
+        assert done.returncode == 0, "%s\nexit %d\n%s\n%s" % (command, done.returncode, done.stdout[-3000:], done.stderr[-3000:])
+    return done.stdout
+
+
+TYPED = set()
+
+
+def typed(name, seconds=300):
+    """Runs the commands that stand in the page behind <!-- name -->."""
+    TYPED.update(re.sub(r"\s+#.*", "", each) for each in BLOCKS[name, "sh"].splitlines())
+    return sh(BLOCKS[name, "sh"], seconds)
+
+
+def line(name, start):
+    """Runs the one of them that begins so."""
+    found = next(each for each in BLOCKS[name, "sh"].splitlines() if each.startswith(start))
+    TYPED.add(re.sub(r"\s+#.*", "", found))
+    return sh(found)
+
+
+# --- what there is
+
+def containers(service, all_of_them=False):
+    return sh("docker ps -q %s --filter label=com.docker.compose.project=$COMPOSE_PROJECT_NAME --filter label=com.docker.compose.service=%s"
+              % ("-a" if all_of_them else "", service)).split()
+
+
+def inspect(container):
+    return json.loads(sh("docker inspect " + container))[0]
+
+
+def healthy(service, count):
+    def look():
+        states = [inspect(each)["State"] for each in containers(service)]
+        return len(states) == count and all(state["Health"]["Status"] == "healthy" for state in states)
+    until(look, 120, lambda: "%d of %s are healthy\n%s" % (count, service, sh("docker-compose ps; docker-compose logs --tail 30 " + service)))
+
+
+def inside(service, command):
+    return sh("docker exec %s %s" % (containers(service)[0], command))
+
+
+def redis(command):
+    return inside("redis", "sh -c 'REDISCLI_AUTH=$(cat /run/secrets/monitor) redis-cli --user monitor %s'" % command)
+
+
+def outside_url():
+    with open(SITE + "/secrets/outside.url", encoding="utf-8") as file:
+        return file.read().strip()
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+PORT = free_port()
+
+
+# --- work
+
+class Stream:
+    """A program outside that publishes jobs, each after two that came before, until it is told to stop."""
+
+    def __init__(self, run):
+        self.run, self.ids, self.stopped = run, [], threading.Event()
+        self.thread = threading.Thread(target=self.publish)
+
+    def publish(self):
+        with pika.BlockingConnection(pika.URLParameters(outside_url())) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            while not self.stopped.wait(0.05):
+                job = {"id": "%s/%d" % (self.run, len(self.ids)), "run": self.run, "task": "note", "args": {"seconds": 0.3},
+                       "after": [self.ids[-back] for back in (5, 12) if back <= len(self.ids)]}
+                channel.basic_publish("flotilla", "default.normal", json.dumps(job), mandatory=True,
+                                      properties=pika.BasicProperties(content_type="application/json", delivery_mode=2))
+                self.ids.append(job["id"])
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        self.thread.join()
+
+
+def submit(run, layers, width, seconds):
+    """Layers of jobs, each of which comes after two of the layer before."""
+    jobs = {"j%d-%d" % (layer, n): {"task": "note", "args": {"seconds": seconds},
+                                    **({"after": ["j%d-%d" % (layer - 1, m % width) for m in (n, n + 1)]} if layer else {})}
+            for layer in range(layers) for n in range(width)}
+    sh("docker-compose run --rm -T producer run - --name %s --detach" % run, input=json.dumps({"name": run, "jobs": jobs}))
+    return ["%s/%s" % (run, name) for name in jobs]
+
+
+def jobs_of(run):
+    return {job["id"]: job for job in map(json.loads, inside("consumer", "flotilla ls --json --limit 10000 --run " + run).splitlines())}
+
+
+def succeeded(run):
+    return sum(job["state"] == "succeeded" for job in jobs_of(run).values())
+
+
+def notes():
+    """Who began, and who ended, how often; and the hosts that did."""
+    words = [each.split() for each in inside("consumer", "cat " + NOTES).splitlines()]
+    begun, ended = (collections.Counter(id for what, id, _ in words if what == kind) for kind in ("begin", "end"))
+    return begun, ended, {id: host for _, id, host in words}
+
+
+def hosts_of(run):
+    return {host for id, host in notes()[2].items() if id.startswith(run + "/")}
+
+
+def all_ended(run, ids):
+    """Each has succeeded, at its first attempt, and was begun and ended once."""
+    until(lambda: succeeded(run) == len(ids), 120, lambda: "%s ends\n%s" % (run, jobs_of(run)))
+    jobs, (begun, ended, _) = jobs_of(run), notes()
+    assert set(jobs) == set(ids)
+    assert all(begun[id] == ended[id] == 1 for id in ids), [(id, begun[id], ended[id]) for id in ids]
+    assert all((job["attempt"], job["lost"]) == (1, 0) for job in jobs.values()), jobs
+
+
+# --- the page, from its beginning
+
+def test_up():
+    os.mkdir(SITE + "/handlers")
+    with open(SITE + "/examples/handlers.yaml", encoding="utf-8") as old, open(SITE + "/handlers/handlers.yaml", "w", encoding="utf-8") as new:
+        new.write(old.read() + NOTE)
+    with open(SITE + "/.env", "w", encoding="utf-8") as file:
+        file.write("FLOTILLA_AMQP_LISTEN=127.0.0.1:%d\nFLOTILLA_HANDLERS=./handlers\n" % PORT)
+    line("up", "scripts/compose-secrets")
+    with open(SITE + "/secrets/outside.url", "r+", encoding="utf-8") as file:  # the usual port may be somebody else's
+        url = file.read()
+        file.seek(0)
+        file.write(url.replace(":5672", ":%d" % PORT))
+    typed("up", 900)  # it builds
+    for service in ("rabbitmq", "redis", "consumer"):
+        healthy(service, 1)
+    topology, = containers("topology", all_of_them=True)
+    assert inspect(topology)["State"]["ExitCode"] == 0
+    assert not containers("producer", all_of_them=True)
+
+
+def test_what_a_container_may():
+    for service in ("rabbitmq", "redis", "consumer"):
+        status = inside(service, "cat /proc/1/status")
+        uid = int(re.search(r"^Uid:\s+(\d+)", status, re.MULTILINE).group(1))
+        assert uid != 0 and re.search(r"^CapBnd:\s+0+$", status, re.MULTILINE) and re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE), status
+        seen = inspect(containers(service)[0])
+        assert seen["HostConfig"]["Memory"] > 0 and seen["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+    for service in ("redis", "consumer"):
+        assert inspect(containers(service)[0])["HostConfig"]["ReadonlyRootfs"]
+    half = int(inside("rabbitmq", "rabbitmqctl -q eval 'vm_memory_monitor:get_memory_limit().'"))
+    assert half == inspect(containers("rabbitmq")[0])["HostConfig"]["Memory"] // 2 or half == 500000000
+
+
+def test_passwords_are_nowhere_but_in_their_files():
+    secrets = set()
+    for name in os.listdir(SITE + "/secrets"):
+        with open(os.path.join(SITE, "secrets", name), encoding="utf-8") as file:
+            secrets.update(re.findall(r"\b[0-9a-f]{48}\b", file.read()))
+    assert len(secrets) == 6
+    everything = sh("docker inspect $(docker ps -aq); docker history --no-trunc --format '{{.CreatedBy}}' $(docker inspect -f '{{.Image}}' %s); "
+                    "docker-compose config; docker-compose logs --no-color; cat /proc/*/cmdline 2>/dev/null | tr '\\0' ' ' || true"
+                    % containers("consumer")[0])
+    assert not [secret for secret in secrets if secret in everything]
+    assert os.stat(SITE + "/secrets").st_mode & 0o77 == 0
+    assert "stays as it is" in sh("scripts/compose-secrets 2>&1")
+
+
+def test_submit_and_look():
+    out = typed("producer")
+    assert "Hello, you! This is attempt 1." in out and " 0/4 " in out, out
+    typed("run")
+    typed("operator")
+    sh("python3 -", input=BLOCKS["pika", "python"])
+    until(lambda: '"succeeded"' in sh("docker exec %s flotilla status --json outside-1" % containers("consumer")[0], check=False), 20, "it ends")
+    out = typed("look")
+    assert re.search(r"^state\nsucceeded$", out, re.MULTILINE) and "outside-1" in out and "consuming from pool default" in out, out
+
+
+def test_scaled_while_a_workflow_runs():
+    with Stream("scaled") as stream:
+        until(lambda: succeeded("scaled") > 0, 30, "it has begun")
+        line("scale", "docker-compose up -d --scale consumer=4")
+        until(lambda: len(hosts_of("scaled")) == 4, 60, "all four have had jobs")
+        four = set(containers("consumer"))
+        line("scale", "docker-compose up -d --scale consumer=2")
+        assert len(four & set(containers("consumer"))) == len(containers("consumer")) == 2
+        assert succeeded("scaled") < len(stream.ids), "it has never been idle"
+    all_ended("scaled", stream.ids)
+
+
+def test_a_container_is_killed():
+    """Those of its jobs that had not ended run once more, elsewhere; all others once."""
+    ids = submit("killed", 2, 12, 1)
+    victim = containers("consumer")[0]
+
+    def running_there():
+        return {id for id, job in jobs_of("killed").items() if job["state"] == "running" and job["worker"].startswith(victim)}
+    until(running_there, 30, "the victim has jobs")
+    sh("docker kill " + victim)
+    lost, ended_before = running_there(), notes()[1]
+    line("scale", "docker-compose up -d --scale consumer=2")
+    until(lambda: succeeded("killed") == len(ids), 120, lambda: "all end\n%s" % jobs_of("killed"))
+    jobs, (begun, ended, _) = jobs_of("killed"), notes()
+    assert lost and {id for id, job in jobs.items() if job["lost"]} == lost
+    assert all((job["attempt"], job["lost"]) == ((2, 1) if id in lost else (1, 0)) for id, job in jobs.items()), jobs
+    assert all(ended[id] == 1 + (id in lost and ended_before[id]) for id in ids), (lost, ended)
+    assert all(begun[id] == 1 for id in ids if id not in lost), begun
+    healthy("consumer", 2)
+
+
+def test_a_worker_that_dies_comes_back_by_itself():
+    one = containers("consumer")[0]
+    sh("docker exec %s sh -c 'kill -9 $(pidof flotillad)'" % one, check=False)
+    until(lambda: inspect(one)["RestartCount"] == 1, 20, lambda: "docker starts it again\n%s" % sh("docker-compose ps"))
+    healthy("consumer", 2)
+
+
+def test_a_worker_that_does_not_consume_is_unhealthy():
+    sh("docker-compose pause rabbitmq")
+    try:
+        until(lambda: {inspect(each)["State"]["Health"]["Status"] for each in containers("consumer")} == {"unhealthy"}, 90, "they notice")
+        assert all(inspect(each)["State"]["Running"] for each in containers("consumer"))
+    finally:
+        sh("docker-compose unpause rabbitmq")
+    healthy("rabbitmq", 1)
+    healthy("consumer", 2)
+
+
+def test_rabbitmq_is_restarted_under_a_workflow():
+    ids = submit("restarted", 4, 12, 0.7)
+    until(lambda: succeeded("restarted") > 0, 30, "it has begun")
+    typed("restart")
+    all_ended("restarted", ids)
+    healthy("rabbitmq", 1)
+
+
+def test_eight_workers_under_a_workflow():
+    line("up", "docker-compose up -d")  # back to one
+    with Stream("eight") as stream:
+        until(lambda: succeeded("eight") > 0, 30, "it has begun")
+        line("scale", "docker-compose up -d --scale consumer=8")
+        until(lambda: len(hosts_of("eight")) >= 8, 60, "all eight have had jobs")
+    all_ended("eight", stream.ids)
+    healthy("consumer", 8)
+    assert len(set(redis("zrange flotilla:workers 0 -1").split())) == 8
+
+
+def test_down_and_up_again():
+    """What was in RabbitMQ only, and what was in Redis, is there again."""
+    sh("docker-compose stop consumer")
+    sh("python3 -", input=BLOCKS["pika", "python"].replace("outside-1", "later-1"))
+    assert redis("exists flotilla:job:later-1").strip() == "0"
+    typed("down")
+    assert not sh("docker ps -aq --filter label=com.docker.compose.project=$COMPOSE_PROJECT_NAME").split()
+    line("up", "docker-compose up -d")
+    until(lambda: redis("hget flotilla:job:later-1 state").strip() == "succeeded", 60, "the job that waited ends")
+    assert redis("hget flotilla:job:outside-1 state").strip() == "succeeded"
+
+
+def test_every_command_of_the_page_was_typed():
+    with open(os.path.join(ROOT, "docs", "compose.md"), encoding="utf-8") as file:
+        shown = [each.strip() for each in re.findall(r"^(?:    )?((?:docker|docker-compose|scripts/)\S* .*|scripts/\S+)$", file.read(), re.MULTILINE)]
+    assert shown and not [each for each in shown if re.sub(r"\s+#.*", "", each) not in TYPED], (shown, TYPED)
