@@ -151,7 +151,7 @@ char *store_url_shown(const char *url)
 		return xstrdup("(a Redis URL that cannot be read)");
 	if (parsed.path)
 		buf_addf(&text, "unix://%s", parsed.path);
-	else
+	else if (parsed.host)
 		buf_addf(&text, strchr(parsed.host, ':') ? "%s://[%s]:%d/%d" : "%s://%s:%d/%d",
 			 parsed.tls ? "rediss" : "redis", parsed.host, parsed.port, parsed.db);
 	store_url_release(&parsed);
