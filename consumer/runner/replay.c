@@ -99,6 +99,7 @@ static bool is_below(const char *root, const char *path)
 static bool check_mark(const struct replay *replay, const char *dir)
 {
 	CLEANUP(buf_release) struct buf path = BUF_INIT;
+	const char *log = json_string_value(json_object_get(replay->args, "log"));
 	struct stat info;
 
 	buf_addf(&path, "%s/" REPLAY_MARK, dir);
@@ -107,9 +108,8 @@ static bool check_mark(const struct replay *replay, const char *dir)
 				": flotilla run makes it; for other directories "
 				"give the worker a --replay-dir",
 				dir);
-	return !replay->log || is_below(dir, replay->log) ||
-	       complain("args.log: %s is not below %s; for other places give the worker a --replay-dir", replay->log,
-			dir);
+	return !log || is_below(dir, log) ||
+	       complain("args.log: %s is not below %s; for other places give the worker a --replay-dir", log, dir);
 }
 
 /* What a message names is within the directory that the operator named. */
