@@ -78,7 +78,8 @@ def test_workers_are_replaced_one_by_one_while_a_graph_runs(fleet, way):
     leave(workers)
     graph.check()
     assert {record["attempt"] for record in records} == {"1"} and {record.get("lost", "0") for record in records} == {"0"}
-    assert len({record["worker"] for record in records}) == 6  # each of them has run some
+    ran = {record["worker"][:2] for record in records}
+    assert ran & {"w0", "w1", "w2"} and ran & {"w3", "w4", "w5"}  # both versions have run some
 
 
 @pytest.mark.parametrize("way", SIDES)
