@@ -322,7 +322,7 @@ Test(exec_process, environment)
 	trial = run_script(lab, "env; pwd", ",\"env\":{\"OWN\":\"job\"},\"run\":\"nightly-1\"");
 	cr_assert(trial->succeeded, "%s", trial->error);
 	cr_assert(strstr(trial->output, "OWN=job\n"));
-	cr_assert(!strstr(trial->output, "worker"));
+	cr_assert(!strstr(trial->output, "OWN=worker"));
 	cr_assert(!strstr(trial->output, "FLOTILLA_SECRET"));
 	cr_assert(!strstr(trial->output, "FLOTILLA_AMQP_URL"));
 	cr_assert(strstr(trial->output, "FLOTILLA_ID=j/1\n"));
