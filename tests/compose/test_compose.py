@@ -91,7 +91,8 @@ PORT = free_port()
 # --- work
 
 class Stream:
-    """A program outside that publishes jobs, each after two that came before, until it is told to stop."""
+    """A program outside that publishes jobs, each after two that came before, until it is told to stop: 25 a second of 1.2 s,
+    so that some 30 could run at a time, and all workers have to do."""
 
     def __init__(self, run):
         self.run, self.ids, self.stopped = run, [], threading.Event()
@@ -101,9 +102,9 @@ class Stream:
         with pika.BlockingConnection(pika.URLParameters(outside_url())) as connection:
             channel = connection.channel()
             channel.confirm_delivery()
-            while not self.stopped.wait(0.05):
-                job = {"id": "%s/%d" % (self.run, len(self.ids)), "run": self.run, "task": "note", "args": {"seconds": 0.3},
-                       "after": [self.ids[-back] for back in (5, 12) if back <= len(self.ids)]}
+            while not self.stopped.wait(0.04):
+                job = {"id": "%s/%d" % (self.run, len(self.ids)), "run": self.run, "task": "note", "args": {"seconds": 1.2},
+                       "after": [self.ids[-back] for back in (40, 57) if back <= len(self.ids)]}
                 channel.basic_publish("flotilla", "default.normal", json.dumps(job), mandatory=True,
                                       properties=pika.BasicProperties(content_type="application/json", delivery_mode=2))
                 self.ids.append(job["id"])
