@@ -94,9 +94,10 @@ static void on_depth(void *data, int64_t messages, int64_t consumers)
 
 	(void)consumers;
 	FAULT_POINT(OVERDUE_READY);
-	if (messages == 0 || messages == -1)
+	if (messages == 0 || messages == -1) {
 		worker->counts.care[COUNT_CARE_OUTBOX]++;
-	fleet_invite(worker->fleet, o->id, o->pool, o->priority, o->task, o->queued_at);
+		fleet_invite(worker->fleet, o->id, o->pool, o->priority, o->task, o->queued_at);
+	}
 	overdue_free(o);
 }
 

@@ -113,6 +113,22 @@ def test_a_purged_queue_loses_no_invitation(fleet):
     fleet.settled()
 
 
+def test_a_backlog_is_not_doubled(fleet):
+    """What is overdue is sent again only where its queue shows no message: here nobody serves the pool, and it lies there."""
+    queue = fleet.prefix + ".other.normal"
+    fleet.worker()  # the caretaker
+    fleet.command("submit", "noop", "--id", "a", "--pool", "other", check=0)
+    until(lambda: fleet.queue_length(queue) == 1)
+    for _ in range(3):
+        fleet.redis.zadd(fleet.key("outbox"), {"a": 1}, xx=True)  # five minutes later
+        until(lambda: fleet.redis.zscore(fleet.key("outbox"), "a") > 1, 10, "the caretaker has looked at it")
+    fleet.command("submit", "noop", "--id", "b", "--wait", check=0)  # what was sent before this has been confirmed
+    assert fleet.queue_length(queue) == 1
+    fleet.channel.queue_purge(queue)
+    fleet.redis.zadd(fleet.key("outbox"), {"a": 1}, xx=True)
+    until(lambda: fleet.queue_length(queue) == 1, 10, "it is sent again where the queue is empty")
+
+
 def test_a_second_reply_is_recognised(fleet):
     """A worker that died between a reply and striking it off: the next one sends the same, with the same message_id."""
     queue = fleet.reply_queue()
