@@ -87,9 +87,7 @@ static int apply_user(struct session *session, const struct access_user *user, s
 	CLEANUP(freep) char *after = NULL;
 	const char *what;
 
-	if (!before || (user->role->acl && set_user(session, user, err) < 0))
-		return err->code;
-	if (!user->role->acl && before[0] && set_user(session, user, err) < 0)
+	if (!before || ((user->role->acl || before[0]) && set_user(session, user, err) < 0))
 		return err->code;
 	after = line_of(session, user->name, err);
 	if (!after)

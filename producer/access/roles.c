@@ -8,6 +8,7 @@
 #include "access.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/hex.h"
 
 /* What reads; keys that begin otherwise are not seen (but for their names, by SCAN). */
 #define LOOK                                                                                                           \
@@ -60,15 +61,13 @@ static char *digest_rule(const char *password)
 {
 	struct sha256_ctx context;
 	uint8_t digest[SHA256_DIGEST_SIZE];
-	struct buf rule = BUF_INIT;
+	char rule[1 + 2 * sizeof digest + 1] = "#";
 
 	sha256_init(&context);
 	sha256_update(&context, strlen(password), (const uint8_t *)password);
 	sha256_digest(&context, sizeof digest, digest);
-	buf_adds(&rule, "#");
-	for (size_t i = 0; i < sizeof digest; i++)
-		buf_addf(&rule, "%02x", digest[i]);
-	return buf_detach(&rule);
+	hex_encode(digest, sizeof digest, rule + 1);
+	return xstrdup(rule);
 }
 
 char **access_rules(const struct access_user *user, const char *prefix)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/hex.h"
 #include "base/yaml.h"
 #include "workflow/pack.h"
 #include "workflow/plan.h"
@@ -91,8 +92,7 @@ static void digest(const struct buf *text, const struct workflow_options *option
 	sha256_update(&sha, text->len, (const uint8_t *)text->data);
 	sha256_update(&sha, rest.len, (const uint8_t *)rest.data);
 	sha256_digest(&sha, sizeof bytes, bytes);
-	for (size_t i = 0; i < sizeof bytes; i++)
-		snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+	hex_encode(bytes, sizeof bytes, hex);
 }
 
 /* A workflow file whose tasks are `replay` is a replay too: it was imported. */

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/hex.h"
+
 static int64_t read_ms(clockid_t id)
 {
 	struct timespec t;
@@ -16,6 +18,12 @@ static int64_t read_ms(clockid_t id)
 
 int64_t clock_mono_ms(void) { return read_ms(CLOCK_MONOTONIC); }
 int64_t clock_wall_ms(void) { return read_ms(CLOCK_REALTIME); }
+
+int clock_left_ms(int64_t until_mono_ms)
+{
+	int64_t left = until_mono_ms - clock_mono_ms();
+	return left > 0 ? (int)left : 0;
+}
 
 void random_bytes(void *bytes, size_t len)
 {
@@ -53,18 +61,13 @@ static void random_from_store(void *bytes, size_t len)
 
 void random_hex(char *text, size_t len)
 {
-	static const char digits[] = "0123456789abcdef";
 	unsigned char bytes[64];
 
 	for (size_t done = 0; done < len; done += sizeof bytes) {
 		size_t now = len - done < sizeof bytes ? len - done : sizeof bytes;
 		random_from_store(bytes, now);
-		for (size_t i = 0; i < now; i++) {
-			text[2 * (done + i)] = digits[bytes[i] >> 4];
-			text[2 * (done + i) + 1] = digits[bytes[i] & 15];
-		}
+		hex_encode(bytes, now, text + 2 * done);
 	}
-	text[2 * len] = '\0';
 }
 
 int64_t random_between(int64_t low, int64_t high)

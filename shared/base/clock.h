@@ -7,6 +7,8 @@
 
 int64_t clock_mono_ms(void);
 int64_t clock_wall_ms(void);
+/* From now until a monotonic time, as a time limit: 0 where it is over. */
+int clock_left_ms(int64_t until_mono_ms);
 
 /* `len` bytes from the kernel's random source; ends the process where there is none. */
 void random_bytes(void *bytes, size_t len);

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/hex.h"
 
 #define FILE_MAX 65536
 #define KEY_MIN 32
@@ -40,24 +41,6 @@ struct keyring {
 };
 
 /* --- text --- */
-
-int keyring_hex(const char *text, size_t count, unsigned char *ret)
-{
-	for (size_t i = 0; i < count; i++) {
-		unsigned byte = 0;
-		for (size_t j = 0; j < 2; j++) {
-			char c = text[2 * i + j], low = (char)(c | 0x20);
-			if (c >= '0' && c <= '9')
-				byte = byte << 4 | (unsigned)(c - '0');
-			else if (low >= 'a' && low <= 'f')
-				byte = byte << 4 | (unsigned)(low - 'a' + 10);
-			else
-				return -1;
-		}
-		ret[i] = (unsigned char)byte;
-	}
-	return 0;
-}
 
 static void wipe(struct table *table)
 {
@@ -89,7 +72,7 @@ static int parse_key(const char *id, size_t id_len, const char *hex, size_t hex_
 	if (id_len > KEYRING_ID_MAX || strspn(id, letters) < id_len)
 		return err_set(err, ERR_INPUT, "an id has 1 to %d characters of A-Za-z0-9._-; a line is `ID KEY`",
 			       KEYRING_ID_MAX);
-	if (hex_len % 2 || hex_len < 2 * KEY_MIN || hex_len > 2 * KEY_MAX || keyring_hex(hex, hex_len / 2, ret->bytes))
+	if (hex_len % 2 || hex_len < 2 * KEY_MIN || hex_len > 2 * KEY_MAX || hex_decode(hex, hex_len / 2, ret->bytes))
 		return err_set(err, ERR_INPUT,
 			       "a key is %d to %d bytes as hex, behind its id: openssl rand -hex 32 makes one", KEY_MIN,
 			       KEY_MAX);

@@ -38,7 +38,4 @@ size_t keyring_count(const struct keyring *keyring);
 int keyring_mac(struct keyring_key *key, const void *head, size_t head_len, const void *body, size_t body_len,
 		unsigned char ret[KEYRING_MAC], struct err *err);
 
-/* Reads `count` bytes from twice as many hex digits, of either case; -1 where others are among them. */
-int keyring_hex(const char *text, size_t count, unsigned char *ret);
-
 #endif

@@ -1,11 +1,11 @@
 #include "job/signature.h"
 
 #include <openssl/crypto.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/hex.h"
 #include "job/quote.h"
 
 /* The first line says what is signed, and how: another way to do it would have another. */
@@ -48,8 +48,8 @@ int signature_make(struct keyring *keyring, const struct signature_of *of, char 
 	unsigned char mac[KEYRING_MAC];
 	int r = make_mac(keyring_first(keyring), of, mac, err);
 
-	for (size_t i = 0; r == 0 && i < sizeof mac; i++)
-		snprintf(ret + 2 * i, 3, "%02x", mac[i]);
+	if (r == 0)
+		hex_encode(mac, sizeof mac, ret);
 	return r;
 }
 
@@ -74,7 +74,7 @@ int signature_verify(struct keyring *keyring, const struct signature_of *of, con
 	if (!key)
 		return err_set(err, ERR_INPUT, SIGNATURE_KEY " `%s`: no key of this pool is called that",
 			       quote_text(text, key_id, strlen(key_id)));
-	if (strlen(mac) != 2 * sizeof given || keyring_hex(mac, sizeof given, given) < 0)
+	if (strlen(mac) != 2 * sizeof given || hex_decode(mac, sizeof given, given) < 0)
 		return err_set(err, ERR_INPUT, SIGNATURE_MAC ": must be an HMAC-SHA256 as %zu hex digits",
 			       2 * sizeof given);
 	r = make_mac(key, of, right, err);
