@@ -263,12 +263,10 @@ static void on_retry(uv_timer_t *timer) { serve(timer->data); }
 
 static void wait_for_retry(struct runners *runners, int64_t not_before)
 {
-	int64_t ms = not_before - clock_mono_ms();
-
 	if (not_before == 0)
 		return;
 	uv_update_time(runners->executor->loop);
-	uv_timer_start(&runners->retry, on_retry, ms > 0 ? (uint64_t)ms : 0, 0);
+	uv_timer_start(&runners->retry, on_retry, (uint64_t)clock_left_ms(not_before), 0);
 }
 
 /* Gives what waits to who is free. Callbacks may come back here: everything is looked at anew each time round. */

@@ -20,9 +20,8 @@
 enum {
 	HANDSHAKE_MS = 10000, /* whoever starts it has a limit of its own, which is lower */
 	SILENT_MS = 2000,     /* without a byte from the server: it is asked in plain */
-	PROBE_MS = 500,
-	FLUSH_MS = 100, /* at the end, for what the connection does not take at once */
-	CHUNK = 16384,  /* the most that a TLS record holds */
+	FLUSH_MS = 100,       /* at the end, for what the connection does not take at once */
+	CHUNK = 16384,        /* the most that a TLS record holds */
 };
 
 struct chunk {
@@ -55,12 +54,6 @@ struct tls {
 
 /* --- waiting --- */
 
-static int left_ms(int64_t until)
-{
-	int64_t left = until - clock_mono_ms();
-	return left > 0 ? (int)left : 0;
-}
-
 /* What poll said of the inner descriptor. */
 static short wait_both(struct tls *tls, short wire, short inner, int ms)
 {
@@ -79,58 +72,14 @@ static short wanted(int error)
 	return (short)(error == SSL_ERROR_WANT_READ ? POLLIN : error == SSL_ERROR_WANT_WRITE ? POLLOUT : 0);
 }
 
-/* --- a server that says nothing --- */
-
-static int connect_again(struct tls *tls)
-{
-	struct sockaddr_storage peer = {0};
-	socklen_t len = sizeof peer;
-	int fd;
-
-	if (getpeername(tls->wire, (struct sockaddr *)&peer, &len) < 0)
-		return -1;
-	fd = socket(peer.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&peer, len) < 0 && errno != EINPROGRESS) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* A Redis without TLS waits for the end of a line that a TLS client never sends. On another connection it answers. */
-static bool answers_in_plain(struct tls *tls)
-{
-	int64_t until = clock_mono_ms() + PROBE_MS;
-	int fd = connect_again(tls);
-	bool answered = false, sent = false;
-	char byte;
-
-	while (fd >= 0 && !answered && left_ms(until) > 0) {
-		struct pollfd fds[2] = {{.fd = fd, .events = sent ? POLLIN : POLLOUT},
-					{.fd = tls->inner, .events = POLLRDHUP}};
-		poll(fds, 2, left_ms(until));
-		if (fds[1].revents || (fds[0].revents & (POLLERR | POLLNVAL)))
-			break;
-		if (!sent && fds[0].revents)
-			sent = send(fd, tls->probe, strlen(tls->probe), MSG_NOSIGNAL) > 0;
-		else if (fds[0].revents && recv(fd, &byte, 1, 0) <= 0)
-			break;
-		else
-			answered = fds[0].revents;
-	}
-	if (fd >= 0)
-		close(fd);
-	return answered;
-}
+/* --- the handshake --- */
 
 static int say_silence(struct tls *tls, struct err *err)
 {
-	if (tls->probe && answers_in_plain(tls))
+	if (tls->probe && tls_answers_in_plain(tls->wire, tls->inner, tls->probe))
 		return err_set(err, ERR_REFUSED, "TLS: the server does not speak TLS on this port");
 	return err_set(err, ERR_SERVICE, "TLS: no answer to the handshake; does the server speak TLS on this port?");
 }
-
-/* --- the handshake --- */
 
 /* 0; ERR_AGAIN where the program let go; else the reason. */
 static int shake(struct tls *tls, struct err *err)
@@ -151,9 +100,9 @@ static int shake(struct tls *tls, struct err *err)
 		events = wanted(error);
 		if (!events)
 			return tls_say_failure(&tls->story, error, err);
-		if (left_ms(until) == 0)
+		if (clock_left_ms(until) == 0)
 			return say_silence(tls, err);
-		if (gone(wait_both(tls, events, POLLRDHUP, left_ms(until))))
+		if (gone(wait_both(tls, events, POLLRDHUP, clock_left_ms(until))))
 			return ERR_AGAIN;
 	}
 }
@@ -258,7 +207,7 @@ static void wait_to_carry(struct tls *tls)
 
 	if (tls->leaving) {
 		struct pollfd fd = {.fd = tls->wire, .events = wire};
-		poll(&fd, 1, left_ms(tls->leave_at));
+		poll(&fd, 1, clock_left_ms(tls->leave_at));
 	} else if (gone(wait_both(tls, wire, inner, -1))) {
 		leave(tls);
 	}
@@ -276,7 +225,7 @@ static int carry(struct tls *tls, struct err *err)
 		moved |= write_inner(tls);
 		moved |= read_inner(tls);
 		moved |= write_wire(tls);
-		if (tls->leaving && ((tls->inner_ended && !tls->up.len) || left_ms(tls->leave_at) == 0))
+		if (tls->leaving && ((tls->inner_ended && !tls->up.len) || clock_left_ms(tls->leave_at) == 0))
 			return 0;
 		if (!moved)
 			wait_to_carry(tls);

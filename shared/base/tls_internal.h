@@ -1,4 +1,5 @@
-/* What the files of TLS share: tls.c carries the bytes, tls_context.c reads the files, tls_words.c says what is wrong.
+/* What the files of TLS share: tls.c carries the bytes, tls_context.c reads the files, tls_words.c says what is wrong,
+ * tls_probe.c asks a silent server.
  */
 #ifndef FLOTILLA_BASE_TLS_INTERNAL_H
 #define FLOTILLA_BASE_TLS_INTERNAL_H
@@ -25,6 +26,9 @@ SSL *tls_session(SSL_CTX *context, struct tls_story *story);
 int tls_say_failure(const struct tls_story *story, int error, struct err *err);
 /* The same of a certificate of the server's that is not accepted. */
 void tls_say_certificate(const struct tls_story *story, X509_STORE_CTX *store, struct err *err);
+/* Whether the server at the other end of `wire`, on a connection of its own, answers `probe` in plain. Waits for half a
+ * second at most, and for no longer than somebody has the other end of `inner`. */
+bool tls_answers_in_plain(int wire, int inner, const char *probe);
 /* OpenSSL's oldest error. */
 const char *tls_reason(void);
 
