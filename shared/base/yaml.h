@@ -86,5 +86,7 @@ enum yaml_type yaml_scalar_type(const struct yaml_node *node, struct yaml_scalar
 /* The scalar as a whole number within [min, max], or as true/false; ERR_INPUT with the line, naming `what`. */
 int yaml_int(const struct yaml_node *node, const char *what, int64_t min, int64_t max, int64_t *ret, struct err *err);
 int yaml_bool(const struct yaml_node *node, const char *what, bool *ret, struct err *err);
+/* Whether it is text without a NUL, and not left out; `node->text` is it then. */
+int yaml_text(const struct yaml_node *node, const char *what, struct err *err);
 
 #endif

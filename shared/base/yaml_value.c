@@ -149,3 +149,12 @@ int yaml_bool(const struct yaml_node *node, const char *what, bool *ret, struct 
 	*ret = value.boolean;
 	return 0;
 }
+
+int yaml_text(const struct yaml_node *node, const char *what, struct err *err)
+{
+	if (node->kind != YAML_SCALAR || (!node->quoted && node->len == 0))
+		return yaml_error(err, node, "%s must be text, not %s", what, yaml_describe(node));
+	if (memchr(node->text, '\0', node->len))
+		return yaml_error(err, node, "%s holds a NUL character", what);
+	return 0;
+}

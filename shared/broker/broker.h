@@ -27,9 +27,8 @@ struct broker_options {
 	const struct tls_files *tls;
 };
 
-/* Checks a URL without connecting. ERR_USAGE names what is wrong. The password never stands in an error or a log. */
-int broker_url_check(const char *url, struct err *err);
-/* The same, and whether the files of `tls` can be used where the URL asks for it. */
+/* Checks without connecting: the URL, and whether the files of `tls` can be used where it asks for them. ERR_USAGE
+ * names what is wrong. The password never stands in an error or a log. */
 int broker_options_check(const struct broker_options *options, struct err *err);
 /* "amqp://user@host:port/vhost", for people; the caller frees. Never NULL. */
 char *broker_url_shown(const char *url);

@@ -156,16 +156,6 @@ void broker_url_release(struct broker_url *url)
 	memset(url, 0, sizeof *url);
 }
 
-int broker_url_check(const char *url, struct err *err)
-{
-	struct broker_url parsed;
-	int r = broker_url_parse(url, &parsed, err);
-
-	if (!r)
-		broker_url_release(&parsed);
-	return r;
-}
-
 int broker_options_check(const struct broker_options *options, struct err *err)
 {
 	struct broker_url parsed;

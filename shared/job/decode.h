@@ -8,6 +8,7 @@
 
 #define JOB_FIELD_COUNT 21
 #define JOB_ID_MADE_LEN 26
+#define JOB_DEDUP_MAX 256 /* bytes of a key, as a client writes it */
 
 struct decode;
 

@@ -265,7 +265,7 @@ const struct job_field job_fields[JOB_FIELD_COUNT] = {
 	ROW(after, job_take_after, 0, 0),
 	ROW(pool, take_pool, 1, 63),
 	ROW(priority, take_priority, 0, 0),
-	ROW(dedup, take_text, 1, 256),
+	ROW(dedup, take_text, 1, JOB_DEDUP_MAX),
 	ROW(reuse, take_bool, 0, 0),
 	ROW(retries, take_int, 0, 1000),
 	ROW(backoff_ms, take_int, 0, MOST_MS),

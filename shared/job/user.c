@@ -8,19 +8,12 @@
 #include "job/decode.h"
 
 #define USER_MAX 255
-#define DEDUP_MAX 256
 #define DEDUP_ROOM 32 /* what is put before a key beside the user */
 
 static int add_bytes(void *data, const char *bytes, size_t len)
 {
 	buf_add(data, bytes, len);
 	return 0;
-}
-
-static void add_text(msgpack_packer *packer, const char *text)
-{
-	msgpack_pack_str(packer, strlen(text));
-	msgpack_pack_str_body(packer, text, strlen(text));
 }
 
 int job_add_user(struct decode *decode, struct buf *owned)
@@ -40,8 +33,8 @@ int job_add_user(struct decode *decode, struct buf *owned)
 	msgpack_packer_init(&packer, owned, add_bytes);
 	msgpack_pack_map(&packer, map.count + 1);
 	buf_add(owned, cursor.at, (size_t)(cursor.end - cursor.at));
-	add_text(&packer, JOB_USER_FIELD);
-	add_text(&packer, user);
+	msgpack_pack_str_with_body(&packer, JOB_USER_FIELD, strlen(JOB_USER_FIELD));
+	msgpack_pack_str_with_body(&packer, user, strlen(user));
 	decode->body = owned->data;
 	decode->body_len = owned->len;
 	return 0;
@@ -66,7 +59,7 @@ int job_find_user(struct decode *decode, const struct mp_value *key, const struc
 	return 0;
 }
 
-size_t job_user_room(const struct decode *decode) { return 2 * decode->user_len + 1 + DEDUP_ROOM + DEDUP_MAX; }
+size_t job_user_room(const struct decode *decode) { return 2 * decode->user_len + 1 + DEDUP_ROOM + JOB_DEDUP_MAX; }
 
 /* A key without a user is as the client wrote it, unless it looks as if it were a user's. */
 void job_scope_dedup(struct decode *decode)

@@ -37,9 +37,8 @@ struct store_options {
 		       */
 };
 
-/* Checks a URL without connecting; ERR_USAGE names what is wrong, never the password. */
-int store_url_check(const char *url, struct err *err);
-/* The same, and whether the files of `tls` can be used where the URL asks for it. */
+/* Checks without connecting: the URL, and whether the files of `tls` can be used where it asks for them. ERR_USAGE
+ * names what is wrong, never the password. */
 int store_options_check(const struct store_options *options, struct err *err);
 /* "redis://host:port/db", for people; the caller frees. */
 char *store_url_shown(const char *url);

@@ -120,15 +120,6 @@ void store_url_release(struct store_url *url)
 	memset(url, 0, sizeof *url);
 }
 
-int store_url_check(const char *url, struct err *err)
-{
-	struct store_url parsed;
-	int r = store_url_parse(url, &parsed, err);
-	if (r == 0)
-		store_url_release(&parsed);
-	return r;
-}
-
 int store_options_check(const struct store_options *options, struct err *err)
 {
 	struct store_url parsed;

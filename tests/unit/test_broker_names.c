@@ -71,7 +71,8 @@ Test(broker_url, bad)
 		struct err err;
 		CLEANUP(freep) char *shown = broker_url_shown(bads[i]);
 
-		cr_expect(broker_url_check(bads[i], &err) == ERR_USAGE, "%s", bads[i]);
+		const struct broker_options options = {.url = bads[i]};
+		cr_expect(broker_options_check(&options, &err) == ERR_USAGE, "%s", bads[i]);
 		cr_expect(strstr(err.text, "amqp://") != NULL);
 		cr_expect(strstr(err.text, "secret") == NULL && strstr(shown, "secret") == NULL);
 	}

@@ -58,7 +58,8 @@ Test(store_names, bad_urls_are_told_without_the_password)
 					   "redis://:secret@h?db=1"};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct err err;
-		cr_expect_eq(store_url_check(rows[i], &err), ERR_USAGE, "%s", rows[i]);
+		const struct store_options options = {.url = rows[i]};
+		cr_expect_eq(store_options_check(&options, &err), ERR_USAGE, "%s", rows[i]);
 		cr_expect(strstr(err.text, "Redis URL") && !strstr(err.text, "secret"), "%s", err.text);
 	}
 }
