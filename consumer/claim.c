@@ -9,8 +9,6 @@
 #include "base/log.h"
 #include "worker.h"
 
-#define UNKNOWN_MS 10000 /* for so long a task that nobody knows is offered around */
-
 static void take_slot(struct item *item)
 {
 	item->state = ITEM_CLAIMING;
@@ -23,7 +21,7 @@ static void take_slot(struct item *item)
 		random_hex(item->token, (WORKER_TOKEN - 1) / 2);
 }
 
-static void give_slot_back(struct item *item)
+void claim_give_back(struct item *item)
 {
 	if (item->slot)
 		item->worker->running_count--;
@@ -33,34 +31,25 @@ static void give_slot_back(struct item *item)
 }
 
 /* Whatever it was, it is not for us to run (any more): the delivery has served. */
-static void drop(struct item *item)
+void claim_drop(struct item *item)
 {
-	give_slot_back(item);
+	claim_give_back(item);
 	acks_item_durable(item);
 	item_free(item);
 }
 
 /* Redis will not have it. What came in a message is parked with the reason; an invitation is owed all the same. */
-static void refused(struct item *item, const char *error)
+void claim_refused(struct item *item, const char *error)
 {
 	const struct log_job job = item_log(item);
 
 	log_line(LOG_LEVEL_ERROR, &job, "Redis refuses its claim: %s", error);
 	if (!item->decoded) {
-		drop(item);
+		claim_drop(item);
 		return;
 	}
-	give_slot_back(item);
+	claim_give_back(item);
 	deliver_refused(item, error);
-}
-
-/* By Redis, which tells it where somebody asks how long jobs wait. */
-static void note_queued(struct item *item, int64_t queued_at)
-{
-	int64_t queued = queued_at - item->worker->redis_ahead_ms;
-
-	if (queued_at > 0 && item->worker->redis_ahead_ms && queued < item->queued)
-		item->queued = queued;
 }
 
 static void claimed(struct item *item, const struct store_reply *reply)
@@ -76,7 +65,7 @@ static void claimed(struct item *item, const struct store_reply *reply)
 	item->failures = store_int_at(reply, 5);
 	worker->intake.started++;
 	worker->counts.claims[COUNT_CLAIM_TAKEN]++;
-	note_queued(item, store_int_at(reply, 6));
+	schedule_queued_at(item, store_int_at(reply, 6)); /* which is told where somebody asks how long jobs wait */
 	DL_APPEND(worker->running, item);
 	if (!item->decoded) {
 		if (job_decode_spec(&item->job, spec, len, item->id, worker->options.pool, store_text_at(reply, 4),
@@ -93,118 +82,6 @@ static void claimed(struct item *item, const struct store_reply *reply)
 	attempt_begin(item);
 }
 
-/* --- a task that this worker has no handler for --- */
-
-struct peers {
-	struct item *item;
-	char *task;
-	size_t open;
-	bool known;
-};
-
-static void on_refused(void *data, const struct store_reply *reply)
-{
-	struct item *item = data;
-
-	if (strcmp(store_text_at(reply, 0), "ended") == 0)
-		metrics_settled(item, reply);
-	fleet_follow(item->worker->fleet, item->id, NULL, reply);
-	drop(item);
-}
-
-static void refuse(struct item *item, const char *task)
-{
-	struct worker *worker = item->worker;
-	enum exec_knows knows = executor_knows(worker->executor, task);
-	char error[400];
-	const char *reason =
-		job_reason_name(knows == EXEC_NOT_ALLOWED ? JOB_REASON_NOT_ALLOWED : JOB_REASON_UNKNOWN_TASK);
-	struct store_arg args[2];
-
-	if (knows == EXEC_NOT_ALLOWED)
-		snprintf(error, sizeof error,
-			 "no worker of pool %s may run %.200s: one has to be started with --allow-exec",
-			 worker->options.pool, task);
-	else
-		snprintf(error, sizeof error, "no worker of pool %s has a handler for the task \"%.200s\"",
-			 worker->options.pool, task);
-	args[0] = STORE_TEXT(reason);
-	args[1] = STORE_TEXT(error);
-	store_script(worker->store, "refuse", item->id, NULL, args, 2, on_refused, item);
-}
-
-static void peers_done(struct peers *peers)
-{
-	if (--peers->open > 0)
-		return;
-	if (peers->known)
-		drop(peers->item);
-	else
-		refuse(peers->item, peers->task);
-	free(peers->task);
-	free(peers);
-}
-
-static bool lists(const char *tasks, const char *task)
-{
-	size_t len = strlen(task);
-
-	for (const char *at = tasks; (at = strstr(at, task)) != NULL; at += len)
-		if ((at == tasks || at[-1] == ',') && (at[len] == ',' || at[len] == '\0'))
-			return true;
-	return false;
-}
-
-static void on_peer(void *data, const struct store_reply *reply)
-{
-	struct peers *peers = data;
-
-	if (strcmp(store_text_at(reply, 0), peers->item->worker->options.pool) == 0 &&
-	    lists(store_text_at(reply, 1), peers->task))
-		peers->known = true;
-	peers_done(peers);
-}
-
-static void on_peers(void *data, const struct store_reply *reply)
-{
-	struct peers *peers = data;
-	struct store *store = peers->item->worker->store;
-
-	peers->open = 1;
-	for (size_t i = 0; i < store_reply_count(reply); i++) {
-		peers->open++;
-		store_format(store, on_peer, peers, "HMGET %k pool tasks", KEY_WORKER, store_text_at(reply, i));
-	}
-	peers_done(peers);
-}
-
-static void on_deferred(void *data, const struct store_reply *reply)
-{
-	struct peers *peers = data;
-	bool long_enough = strcmp(store_text_at(reply, 0), "deferred") == 0 && store_int_at(reply, 1) >= UNKNOWN_MS;
-
-	if (long_enough) {
-		store_format(peers->item->worker->store, on_peers, peers, "ZRANGE %k 0 -1", KEY_WORKERS, "");
-		return;
-	}
-	if (store_reply_error(reply))
-		refused(peers->item, store_reply_error(reply));
-	else
-		drop(peers->item);
-	free(peers->task);
-	free(peers);
-}
-
-static void unknown(struct item *item, const char *task)
-{
-	struct peers *peers = xcalloc(1, sizeof *peers);
-
-	peers->item = item;
-	peers->task = xstrdup(task);
-	give_slot_back(item);
-	store_script(item->worker->store, "defer", item->id, NULL, NULL, 0, on_deferred, peers);
-}
-
 /* --- the answers --- */
 
 static void on_owed_elsewhere(void *data, const struct store_reply *reply)
@@ -212,13 +89,13 @@ static void on_owed_elsewhere(void *data, const struct store_reply *reply)
 	struct item *item = data;
 
 	fleet_follow(item->worker->fleet, item->id, NULL, reply);
-	drop(item);
+	claim_drop(item);
 }
 
 /* It has lost workers: it is claimed for a slot that is free, or not at all. */
 static void later(struct item *item)
 {
-	give_slot_back(item);
+	claim_give_back(item);
 	item->token[0] = '\0';
 	item->slot_only = true;
 	schedule_hold(item);
@@ -230,7 +107,7 @@ static void again(struct item *item)
 	const struct log_job job = item_log(item);
 
 	log_line(LOG_LEVEL_WARN, &job, "it is not known to Redis any more: registering it again");
-	give_slot_back(item);
+	claim_give_back(item);
 	item->token[0] = '\0';
 	deliver_admit(item);
 }
@@ -269,17 +146,17 @@ static void on_claim(void *data, const struct store_reply *reply)
 	} else if (strcmp(word, "later") == 0) {
 		later(item);
 	} else if (strcmp(word, "unknown") == 0) {
-		unknown(item, store_text_at(reply, 1));
+		unknown_task(item, store_text_at(reply, 1));
 	} else if (strcmp(word, "pool") == 0) {
 		/* an invitation that lay in another pool's queue: it is owed to its own */
 		store_script(worker->store, "owe", item->id, NULL, NULL, 0, on_owed_elsewhere, item);
 	} else if (store_reply_error(reply)) {
-		refused(item, store_reply_error(reply));
+		claim_refused(item, store_reply_error(reply));
 	} else if (strcmp(word, "gone") == 0 && item->decoded) {
 		again(item);
 	} else {
 		fleet_follow(worker->fleet, item->id, NULL, reply); /* it may have expired here */
-		drop(item);
+		claim_drop(item);
 	}
 }
 
@@ -314,7 +191,7 @@ static void on_start(void *data, const struct store_reply *reply)
 	}
 	/* known already, whatever became of it: the slower way finds out */
 	item->worker->counts.claims[store_reply_error(reply) ? COUNT_CLAIM_ERROR : COUNT_CLAIM_NOT_QUEUED]++;
-	give_slot_back(item);
+	claim_give_back(item);
 	item->token[0] = '\0';
 	deliver_admit(item);
 }
@@ -406,7 +283,7 @@ static void *reserve(void *data, struct fleet_claim *ret)
 static void release(void *data, void *place)
 {
 	(void)data;
-	give_slot_back(place);
+	claim_give_back(place);
 	item_free(place);
 }
 

@@ -233,6 +233,7 @@ static void on_admitted(void *data, const struct fleet_admission *admission)
 void deliver_admit(struct item *item)
 {
 	item->state = ITEM_ADMITTING;
+	item->fresh = false;
 	fleet_admit(item->worker->fleet, &item->job, !at_home(item), on_admitted, item);
 }
 

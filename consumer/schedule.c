@@ -63,6 +63,14 @@ static void insert(struct level *level, struct item *item)
 
 /* --- since when a job is queued --- */
 
+void schedule_queued_at(struct item *item, int64_t queued_at)
+{
+	int64_t queued = queued_at - item->worker->redis_ahead_ms;
+
+	if (queued_at > 0 && item->worker->redis_ahead_ms && queued < item->queued)
+		item->queued = queued;
+}
+
 /* The item may be gone when the answer comes, so it is looked for again. */
 struct question {
 	struct worker *worker;
@@ -73,14 +81,12 @@ struct question {
 static void on_queued_at(void *data, const struct store_reply *reply)
 {
 	struct question *question = data;
-	struct worker *worker = question->worker;
-	int64_t queued_at = store_reply_int(reply), queued = queued_at - worker->redis_ahead_ms;
-	struct item *item = worker->levels[question->level].held;
+	struct item *item = question->worker->levels[question->level].held;
 
 	while (item && strcmp(item->id, question->id) != 0)
 		item = item->next;
-	if (item && queued_at > 0 && queued < item->queued)
-		item->queued = queued;
+	if (item)
+		schedule_queued_at(item, store_reply_int(reply));
 	free(question);
 }
 
@@ -203,7 +209,6 @@ static void admit_fresh(struct worker *worker, int64_t than)
 		{
 			if (!item->fresh || item->since > than)
 				continue;
-			item->fresh = false;
 			schedule_unhold(item);
 			deliver_admit(item);
 		}

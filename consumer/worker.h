@@ -8,6 +8,7 @@
  *   schedule.c   which held job starts next: priority, aging, slots
  *   ahead.c      what is claimed before a slot is free, while jobs are short
  *   claim.c      claim, or admit and claim in one; what to do with each answer
+ *   unknown.c    a task that this worker has no handler for
  *   attempt.c    an attempt under way: start, leases, reports, cancel, settle
  *   results.c    what its predecessors resulted in
  *   presence.c   the worker's record, and whether others are idle while jobs are held here
@@ -289,6 +290,8 @@ struct log_job item_log(const struct item *item);
 void item_forget_news(struct item *item);
 void schedule_hold(struct item *item);
 void schedule_unhold(struct item *item);
+/* Since when Redis says that it is queued; 0: it does not say. */
+void schedule_queued_at(struct item *item, int64_t queued_at);
 void schedule_run(struct worker *worker);
 /* Every 100 ms: what is held and not admitted, and has not begun soon, is admitted. */
 void schedule_tick(struct worker *worker);
@@ -324,8 +327,16 @@ void claim_item(struct item *item);
  * to be admitted first. claim_fresh: it has a place now. */
 bool claim_start(struct item *item);
 void claim_fresh(struct item *item);
+/* It does not run here (any more): its slot is free. claim_drop: its delivery has served, too, and it is freed.
+ * claim_refused: Redis will not have it, for a reason that does not pass. */
+void claim_give_back(struct item *item);
+void claim_drop(struct item *item);
+void claim_refused(struct item *item, const char *error);
 /* For the fleet: what becomes ready here can be begun here, while a slot is free and nothing else is held. */
 struct fleet_taker claim_taker(struct worker *worker);
+
+/* unknown.c: its task is not known here, as the claim was told; the item is freed in the end. */
+void unknown_task(struct item *item, const char *task);
 
 /* attempt.c */
 void attempt_begin(struct item *item); /* claimed: run it */

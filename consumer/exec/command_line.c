@@ -5,7 +5,7 @@
  *	code                   none of the job's may stand in a script: what follows `sh -c`, `python3 -c`, `perl -e`
  *	the name of an option  none may follow dashes alone
  *	an option              what begins with a placeholder must not begin with a dash once it is filled in, unless
- *`--` stands before it, with nothing but such arguments between
+ *	                       a `--` stands before it, with nothing but such arguments between
  *
  * The first three are checked when the file is read, the last for each job. `options: allowed` waives the last two. */
 #include "exec/command_line.h"

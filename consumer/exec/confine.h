@@ -4,8 +4,8 @@
  *	confine.c        what becomes of them on this worker: checked, and tried, at its start
  *	confine_child.c  between fork and exec
  *
- * Two ways, by the rights that the worker has. As root it makes namespaces and limits and then becomes the user for
- *good. As another user it can become nobody else; the namespaces come with one of users, in which it is itself. */
+ * Two ways, by the rights that the worker has. As root it makes namespaces and limits, and then becomes the user for
+ * good. As another user it can become nobody else; the namespaces come with one of users, in which it is itself. */
 #ifndef FLOTILLA_CONSUMER_EXEC_CONFINE_H
 #define FLOTILLA_CONSUMER_EXEC_CONFINE_H
 

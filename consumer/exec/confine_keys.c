@@ -16,17 +16,10 @@ static struct confinement *confinement_of(struct handler *handler)
 	return handler->confinement;
 }
 
-static int text(const struct yaml_node *node, const char *what, struct err *err)
-{
-	if (node->kind != YAML_SCALAR || !*node->text || strlen(node->text) != node->len)
-		return yaml_error(err, node, "%s must be text, not %s", what, yaml_describe(node));
-	return 0;
-}
-
 int confine_take_user(struct handler *handler, const struct yaml_node *node, struct err *err)
 {
 	struct err cause;
-	int r = text(node, "user", err);
+	int r = yaml_text(node, "user", err);
 
 	if (r == 0 && confine_set_user(confinement_of(handler), node->text, &cause) < 0)
 		r = yaml_error(err, node, "%s", cause.text);
@@ -60,7 +53,7 @@ static int take_measure(const struct limit_key *key, const struct yaml_node *nod
 {
 	struct err cause = {.text = ""};
 	int64_t n = 0;
-	int r = text(node, key->name, err);
+	int r = yaml_text(node, key->name, err);
 
 	if (r < 0)
 		return r;
@@ -113,7 +106,7 @@ static int take_tmp(struct confinement *confinement, const struct yaml_node *nod
 	struct err cause;
 
 	confinement->private_tmp = true;
-	if (text(node, "isolate: tmp", err) < 0)
+	if (yaml_text(node, "isolate: tmp", err) < 0)
 		return err->code;
 	if (strcmp(node->text, "private") == 0)
 		return 0;

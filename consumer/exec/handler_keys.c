@@ -13,15 +13,6 @@
 #define MAX_PROCESSES 1024
 #define MAX_RETRIES 1000
 
-static int scalar(const struct yaml_node *node, const char *what, struct err *err)
-{
-	if (node->kind != YAML_SCALAR || (!node->quoted && node->len == 0))
-		return yaml_error(err, node, "%s must be text, not %s", what, yaml_describe(node));
-	if (memchr(node->text, '\0', node->len))
-		return yaml_error(err, node, "%s holds a NUL character", what);
-	return 0;
-}
-
 /* A list of texts, as it is; the caller's to process_argv_free(). */
 static int take_list(const struct yaml_node *node, const char *what, char ***ret, struct err *err)
 {
@@ -31,7 +22,7 @@ static int take_list(const struct yaml_node *node, const char *what, char ***ret
 		return yaml_error(err, node, "%s must be a list of texts, such as [\"./program\", \"argument\"]", what);
 	list = xcalloc(node->count + 1, sizeof *list);
 	for (size_t i = 0; i < node->count; i++) {
-		int r = scalar(node->items[i], what, err);
+		int r = yaml_text(node->items[i], what, err);
 		if (r < 0) {
 			process_argv_free(list);
 			return r;
@@ -72,7 +63,7 @@ static int take_runner(struct handler *handler, const struct yaml_node *node, st
 static int take_plugin(struct handler *handler, const struct yaml_node *node, struct err *err)
 {
 	struct buf path = BUF_INIT;
-	int r = scalar(node, "plugin", err);
+	int r = yaml_text(node, "plugin", err);
 
 	if (r < 0)
 		return r;
@@ -91,7 +82,7 @@ static int take_plugin(struct handler *handler, const struct yaml_node *node, st
 static int take_timeout(struct handler *handler, const struct yaml_node *node, struct err *err)
 {
 	struct err cause;
-	int r = scalar(node, "timeout", err);
+	int r = yaml_text(node, "timeout", err);
 
 	if (r == 0 && duration_parse(node->text, &handler->timeout_ms, &cause) < 0)
 		r = yaml_error(err, node, "timeout: %s", cause.text);

@@ -6,8 +6,9 @@
  *	process.c     a process per job: exec, replay, commands; jobdir.c, output.c, environ.c help it
  *	spawn.c       starting a child process, and learning of its end
  *	runner.c      long-lived children that speak frames (frames.c, runner_child.c)
- *	handlers.c    the handlers file, handler_keys.c what each handler says; command_line.c and placeholders.c its
- *commands sweep.c       old job directories go
+ *	handlers.c    the handlers file; handler_keys.c and confine_keys.c what a handler says
+ *	command_line.c, placeholders.c    the arguments of commands
+ *	sweep.c       old job directories go
  *
  * An attempt is begun by its kind's `start`, ended by attempt_end, and freed there; nobody may touch it after.
  */

@@ -11,7 +11,7 @@
  *	{"seconds": CPU time, "dir": "/shared/directory", "inputs": ["name"...],
  *	 "outputs": [{"name": "...", "size": bytes}...], "log": "/path" (optional; else the environment's REPLAY_LOG)}
  * `dir` and `log` must be below `root_dir`, an absolute path, links followed; where that is "", `dir` must hold the
- *mark that `flotilla run` leaves there, and `log` be below it. Returns the exit code; errors stand on stderr. */
+ * mark that `flotilla run` leaves there, and `log` be below it. Returns the exit code; errors stand on stderr. */
 int replay_main(const char *root_dir);
 
 #endif
