@@ -1,21 +1,10 @@
-import os
-import sys
 import time
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
-
-from fleet import Fleet, until  # noqa: E402
-from ground import Ground  # noqa: E402
-from servers import Servers  # noqa: E402
-
-
-@pytest.fixture
-def fleet():
-    fleet = Fleet()
-    yield fleet
-    fleet.close()
+from fleet import until
+from ground import Ground
+from servers import Servers
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from fleet import ROOT, until
+from jobs import alive
 
 HANDLERS = """
 handlers:
@@ -79,14 +80,6 @@ def read(fleet, id, name):
 
 def variables(text):
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-
-
-def alive(pid):
-    try:
-        with open("/proc/%d/stat" % pid, encoding="utf-8") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 HOSTILE = ["plain", "", "--help", "-", "-rf /", "; rm -rf / #", "$(id) `id` ${HOME}", "{id} {{x}} {args.text}", "a\nb\t'\"\\", "\n-x", " -x",

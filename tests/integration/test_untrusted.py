@@ -12,6 +12,7 @@ import urllib.parse
 import pytest
 
 from fleet import ROOT, until
+from jobs import alive
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run jobs as another user")
 
@@ -65,14 +66,6 @@ def output(fleet, id):
 def read(fleet, id, name):
     with open(os.path.join(fleet.job(id)["dir"], name), encoding="utf-8", errors="replace") as file:
         return file.read()
-
-
-def alive(pid):
-    try:
-        with open("/proc/%d/stat" % pid, encoding="utf-8") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 # --- who they are
