@@ -1,20 +1,18 @@
 # The worker, the command and the runner, without servers; nobody's secrets are in it. docker build -t flotilla .
 #
 #   BASE               what both stages begin with: any Debian; pinned to a date, so that it is the same tomorrow
-#   SNAPSHOT           a time of snapshot.debian.org (20250520T000000Z): packages as they were then, not today's
+#   SOURCES            lines for apt's sources.list, of an archive that keeps packages as they were; none: the base's own
 #   SOURCE_DATE_EPOCH  the time that files get which are made here
 #
-# With BASE and SNAPSHOT held, two builds are to have the same files, times included.
+# With BASE and SOURCES held, two builds are to have the same files, times included.
 
 ARG BASE=debian:bookworm-20250520-slim
 
 FROM ${BASE} AS packages
-ARG SNAPSHOT=
-RUN if [ -n "$SNAPSHOT" ]; then \
-		rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*; \
-		for part in debian:bookworm debian:bookworm-updates debian-security:bookworm-security; do \
-			echo "deb [check-valid-until=no] http://snapshot.debian.org/archive/${part%:*}/$SNAPSHOT ${part#*:} main"; \
-		done >/etc/apt/sources.list; \
+ARG SOURCES=
+RUN if [ -n "$SOURCES" ]; then \
+		rm -rf /etc/apt/sources.list.d/*; \
+		printf '%s\n' "$SOURCES" >/etc/apt/sources.list; \
 	fi
 
 FROM packages AS build
