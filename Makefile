@@ -81,6 +81,8 @@ thread_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(thread_sources))
 test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(test_programs_sources))
 test_plugins := $(patsubst tests/%.c,$(BUILD)/tests/%.so,$(test_plugins_sources))
 fuzzers := $(patsubst tests/%.c,$(BUILD)/%,$(fuzz_sources))
+# Compiled with the tests, in every build: what no longer fits is found there, not when the fuzzers run.
+fuzz_objects := $(patsubst %.c,$(BUILD)/obj/%.o,$(fuzz_sources))
 benches := $(BUILD)/bench/load $(BUILD)/bench/spin $(patsubst %.c,$(BUILD)/%.so,$(bench_plugins_sources))
 
 # --- the libraries that are needed ---------------------------------------------------------------------------------
@@ -245,7 +247,7 @@ model:
 	@tests/model/run
 
 .PHONY: test-programs
-test-programs: all $(unit_tests) $(integration_tests) $(test_programs) $(test_plugins)
+test-programs: all $(fuzz_objects) $(unit_tests) $(integration_tests) $(test_programs) $(test_plugins)
 
 # What uses threads, for SANITIZER=thread: plain programs (the test framework does not work under that sanitizer), and the
 # integration tests in Python, whose workers and commands are then of this build.

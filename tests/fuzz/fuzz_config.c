@@ -119,16 +119,17 @@ static void fuzz_duration(const char *text)
 
 static void fuzz_amqp_url(const char *text)
 {
+	const struct broker_options options = {.url = text};
 	struct broker_url url = {0};
 	struct err err;
 	char *shown;
 
 	if (broker_url_parse(text, &url, &err) < 0) {
 		must_be_words(&err);
-		must(broker_url_check(text, &err) < 0);
+		must(broker_options_check(&options, &err) < 0);
 	} else {
 		must(url.user && url.password && url.host && url.vhost && url.port > 0 && url.port < 65536);
-		must(broker_url_check(text, &err) == 0);
+		must(broker_options_check(&options, &err) == 0);
 	}
 	shown = broker_url_shown(text);
 	must(shown != NULL);
@@ -138,16 +139,17 @@ static void fuzz_amqp_url(const char *text)
 
 static void fuzz_redis_url(const char *text)
 {
+	const struct store_options options = {.url = text};
 	struct store_url url = {0};
 	struct err err;
 	char *shown;
 
 	if (store_url_parse(text, &url, &err) < 0) {
 		must_be_words(&err);
-		must(store_url_check(text, &err) < 0);
+		must(store_options_check(&options, &err) < 0);
 	} else {
 		must((url.path || (url.host && url.port > 0 && url.port < 65536)) && url.db >= 0);
-		must(store_url_check(text, &err) == 0);
+		must(store_options_check(&options, &err) == 0);
 	}
 	shown = store_url_shown(text);
 	must(shown != NULL);
