@@ -38,7 +38,7 @@ const struct access_role access_roles[] = {
 	{"worker", OF_THE_FLEET, "^(@(\\..*)?|amq\\.default)$", OF_THE_FLEET,
 	 "~@:* &@:events &@:worker:* " LOOK " " CHANGE " +config|get"},
 	{"operator", OF_THE_FLEET, "^(@(\\..*)?|amq\\.default)$", OF_THE_FLEET,
-	 "~@:* &@:events &@:worker:* " LOOK " " CHANGE " +config|get"},
+	 "~@:* &@:events &@:worker:* " LOOK " " CHANGE " +config|get +acl|dryrun"},
 	{"monitor", NOTHING, NOTHING, NOTHING, "%R~@:* &@:events " LOOK},
 };
 const size_t access_role_count = sizeof access_roles / sizeof *access_roles;

@@ -77,6 +77,23 @@ static void check_state(const char *text, struct findings *into)
 		      "%s of %s bytes are in use: when it is full nothing new is admitted", used, most);
 }
 
+static int check_default(struct doctor *doctor, struct findings *into, struct err *err)
+{
+	CLEANUP(store_reply_freep) struct store_reply *asked = access_default_asked(doctor->session, err);
+
+	if (!asked)
+		return err->code;
+	if (store_reply_error(asked))
+		found(into, KIND_CONFIG_HIDDEN, "default", "", "what the user `default` may do cannot be seen: %s",
+		      store_reply_error(asked));
+	if (access_default_misses(asked))
+		found(into, KIND_REDIS_USER, "default", "",
+		      "the user `default` may not write jobs (%s), and as that user Redis reads its log when it starts: "
+		      "it would leave out what scripts wrote, and lose jobs",
+		      access_default_misses(asked));
+	return 0;
+}
+
 int look_redis(struct doctor *doctor, struct findings *into, struct err *err)
 {
 	CLEANUP(store_reply_freep)
@@ -93,5 +110,5 @@ int look_redis(struct doctor *doctor, struct findings *into, struct err *err)
 		check_settings(config, into);
 	if (!store_reply_error(state))
 		check_state(store_reply_text(state, NULL), into);
-	return 0;
+	return check_default(doctor, into, err);
 }

@@ -7,6 +7,8 @@
 #ifndef FLOTILLA_PRODUCER_DOCTOR_KINDS_H
 #define FLOTILLA_PRODUCER_DOCTOR_KINDS_H
 
+#include "access/access.h"
+
 /* Damage: the stores contradict each other or themselves. Warning: nothing is wrong yet, or somebody has to look. Note:
  * as it should be, but good to know; it does not count. */
 enum doctor_level { LEVEL_DAMAGE, LEVEL_WARNING, LEVEL_NOTE };
@@ -97,6 +99,7 @@ enum doctor_family { FAMILY_JOB, FAMILY_DEDUP, FAMILY_RUN, FAMILY_FLEET, FAMILY_
 	X(KIND_REDIS_SETTING, "redis-setting", WARNING, FLEET, NULL,                                                   \
 	  "broker-config/redis.conf has what a fleet needs")                                                           \
 	X(KIND_REDIS_STATE, "redis-state", WARNING, FLEET, NULL, "look at Redis' log, and at its disk and memory")     \
+	X(KIND_REDIS_USER, "redis-user", WARNING, FLEET, NULL, ACCESS_DEFAULT_CURE)                                    \
 	X(KIND_UNKNOWN_PREDECESSOR, "unknown-predecessor", NOTE, JOB, NULL,                                            \
 	  "jobs may come in any order: submit it, or cancel what waits for it")                                        \
 	X(KIND_PLACEHOLDER, "placeholder", NOTE, JOB, NULL, "it goes with the job of that id, if it ever comes")       \

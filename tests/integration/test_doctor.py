@@ -346,6 +346,9 @@ def test_settings_of_redis(tmp_path, kinds):
         fleet.redis_url = "redis://guest:word@127.0.0.1:%d/0" % port
         found = doctor(fleet, check=0)
         assert [f["kind"] for f in found] == ["config-hidden"]
+        fleet.redis.execute_command("ACL", "SETUSER", "default", "-hset")
+        found += doctor(fleet, check=1)
+        assert {("redis-user", "default"), ("config-hidden", "redis")} == named(found)
         kinds -= {f["kind"] for f in found}
     finally:
         if fleet:

@@ -141,6 +141,42 @@ def test_what_users_prints_can_be_loaded(guarded):
         assert "saved in its aclfile" in applied.stdout
 
 
+def test_a_default_user_without_rights_would_lose_jobs(guarded):
+    """Redis reads its log as that user: what scripts wrote is gone after a restart, without it being said to a client."""
+    aclfile = os.path.join(guarded.fleet.dir, "default.acl")
+    with open(aclfile, "w", encoding="utf-8") as file:
+        file.write("user default off\nuser admin on nopass ~* &* +@all\n")
+    with open(guarded.users, "w", encoding="utf-8") as file:
+        file.write("users: [{ name: operator, role: operator, password: x }]")
+
+    def apply(check):
+        return guarded.fleet.command("broker", "apply", "--redis", own.url, "--users", guarded.users, "--management", "none", check=check)
+
+    def doctor(check):
+        return guarded.fleet.command("doctor", "--redis", own.url.replace("admin:x", "operator:x"), check=check).stdout
+
+    def restart():
+        own.kill()
+        own.start()
+
+    with OwnRedis("--aclfile", aclfile, "--appendonly", "yes", "--appendfsync", "always", user="admin") as own:
+        refused = apply(check=2)
+        assert "user operator, operator: made" in refused.stdout
+        assert "ACL SETUSER default ~* &* +@all" in refused.stderr, refused.stderr
+        assert "`default` may not write jobs" in doctor(1)
+        guarded.fleet.command("submit", "noop", "--redis", own.url, "--id", "lost", check=0)
+        restart()
+        assert not own.client.exists(guarded.fleet.key("job", "lost"))
+
+        own.client.execute_command("ACL", "SETUSER", "default", "~*", "&*", "+@all")
+        own.client.execute_command("ACL", "SAVE")
+        apply(check=0)
+        assert "`default`" not in doctor(1)
+        guarded.fleet.command("submit", "noop", "--redis", own.url, "--id", "kept", check=0)
+        restart()
+        assert own.client.exists(guarded.fleet.key("job", "kept"))
+
+
 # --- each can do its work
 
 def test_the_fleet_works_with_a_user_for_each_role(guarded):

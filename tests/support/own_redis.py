@@ -18,12 +18,12 @@ def free_port():
 
 
 class OwnRedis:
-    def __init__(self, *options):
+    def __init__(self, *options, user=None):
         self.dir = tempfile.mkdtemp(prefix="flotilla-redis.")
         self.port = free_port()
         self.options = [str(option) for option in options]
-        self.url = "redis://127.0.0.1:%d/0" % self.port
-        self.client = redis.Redis(port=self.port, decode_responses=True)
+        self.url = "redis://%s127.0.0.1:%d/0" % (user + ":x@" if user else "", self.port)
+        self.client = redis.Redis(port=self.port, username=user, password="x" if user else None, decode_responses=True)
         self.start()
 
     def __enter__(self):
