@@ -27,6 +27,7 @@ struct telling {
 struct child {
 	struct telling *telling;
 	void *place; /* where it is begun if it becomes ready (fleet_taker); NULL: nowhere here */
+	struct crowd *crowd;
 	char id[];
 };
 
@@ -139,6 +140,7 @@ static void on_resolved(void *data, const struct store_reply *reply)
 	bool begun = child->place && fleet_says(reply, "claimed");
 
 	t->fleet->resolving--;
+	fleet_crowd_leave(t->fleet, child->crowd, fleet_says(reply, "none") ? store_int_at(reply, 2) : 0);
 	if (begun)
 		taker->begin(taker->data, child->place, child->id, reply);
 	else if (child->place)
@@ -161,7 +163,10 @@ static void resolve_child(struct telling *t, const char *id, const char *when)
 	bool joined = strcmp(when, "duplicate") == 0;
 
 	child->telling = t;
-	child->place = taker->reserve && !joined ? taker->reserve(taker->data, &claim) : NULL;
+	child->crowd = fleet_crowd_join(t->fleet, id);
+	child->place = taker->reserve && !joined && !fleet_crowd_waits(child->crowd)
+			       ? taker->reserve(taker->data, &claim)
+			       : NULL;
 	memcpy(child->id, id, len);
 	if (joined && t->detail) {
 		e.reason = store_text_at(t->detail, 0);

@@ -15,6 +15,7 @@ struct fleet {
 	struct fleet_taker taker;
 	size_t busy, resolving;
 	struct fleet_pause *paused, *last_paused; /* in the order they came */
+	struct crowd *crowds;
 };
 
 #define FLEET_BATCH 100
@@ -35,6 +36,14 @@ void fleet_when_room(struct fleet *fleet, struct fleet_pause *pause, void (*go_o
 /* Some of what was under way is done; a message has come to its end. */
 void fleet_room(struct fleet *fleet);
 void fleet_published(struct fleet *fleet, enum publish_outcome outcome);
+
+/* crowd.c: who is told an end now. Joined before a resolve is sent, left when it is answered, with how many Redis said
+ * that the job still waits for (0: none, or it did not say). */
+struct crowd;
+struct crowd *fleet_crowd_join(struct fleet *fleet, const char *id);
+void fleet_crowd_leave(struct fleet *fleet, struct crowd *crowd, int64_t left);
+/* It will still wait for others when it has been told all that is under way. */
+bool fleet_crowd_waits(const struct crowd *crowd);
 
 /* ending.c: how a predecessor ended, in the words that resolve.lua takes. */
 struct fleet_end {

@@ -4,9 +4,9 @@ local stamp = time[1] .. string.sub(1000000 + time[2], 2, 4) -- as text: Redis p
 local now = tonumber(stamp)
 -- What the transitions of one call do to the same counter or index is written once, behind the last of them: counted[key][field],
 -- listed[key] = {score, id, …}, moved likewise, struck[key] = {id, …}, enrolled[run's set] = {run's hash, id, …}, stored = {key,
--- value, …} (of keys that nothing else is done to in the call), kept[run's hash] = {run's set, until when at least}. A transition
--- that reads such a key has to add what is counted here.
-local counted, listed, moved, struck, enrolled, stored, kept = {}, {}, {}, {}, {}, {}, {}
+-- value, …} (of keys that nothing else is done to in the call), kept[run's hash] = {run's set, until when at least}, last[hash] =
+-- {field, value}. A transition that reads such a key has to add what is counted here.
+local counted, listed, moved, struck, enrolled, stored, kept, last = {}, {}, {}, {}, {}, {}, {}, {}
 local function count(key, field, by)
   local fields = counted[key]
   if not fields then fields = {} counted[key] = fields end
@@ -62,14 +62,15 @@ local function write_kept(run_hash, run_jobs, at)
 end
 local function write_gathered()
   if stored[1] then redis.call('MSET', unpack(stored)) end
+  for key, field in pairs(last) do redis.call('HSET', key, unpack(field)) end
+  for key, members in pairs(struck) do redis.call('ZREM', key, unpack(members)) end
+  for key, members in pairs(listed) do redis.call('ZADD', key, unpack(members)) end
+  for key, members in pairs(moved) do redis.call('ZADD', key, 'XX', unpack(members)) end
   for key, fields in pairs(counted) do
     for field, by in pairs(fields) do
       if by ~= 0 then redis.call('HINCRBY', key, field, by) end
     end
   end
-  for key, members in pairs(struck) do redis.call('ZREM', key, unpack(members)) end
-  for key, members in pairs(listed) do redis.call('ZADD', key, unpack(members)) end
-  for key, members in pairs(moved) do redis.call('ZADD', key, 'XX', unpack(members)) end
   for key, members in pairs(enrolled) do
     redis.call('SADD', key, unpack(members, 2))
     redis.call('PERSIST', members[1])

@@ -14,13 +14,10 @@ local function free(keep, more)
   if run ~= '' then keep_run(run_hash, run_jobs, at) end
 end
 -- told: what the caller has to do next for a job that ended: 'dedup key, dependents' or nothing, whether replies are owed.
-local function told(state, epoch, dedup)
+local function told(state, epoch, dedup, many, owed, asks)
   local children = {}
-  local many = redis.call('HLEN', dependents)
   if many > 0 and many <= 100 then children = redis.call('HGETALL', dependents) end
-  local owed = redis.call('ZSCORE', settling, id) and 1 or 0
-  local asks = redis.call('EXISTS', asked)
-  return {'ended', state, epoch or '0', owed, asks, dedup or '', many, children}
+  return {'ended', state, epoch or '0', owed and 1 or 0, asks, dedup or '', many, children}
 end
 -- finish: from state `from` to the end `state`; `h` has what the job's hash holds of attempt, epoch, dedup and keep, in `left` the
 -- keys that there may be beside the record and the spec, in `alone` that nobody waits for the end. A call costs more than
@@ -30,16 +27,17 @@ local function finish(from, state, h, ...)
   move(from, state)
   count(stats, state, 1)
   tell(state, h.attempt)
-  local owed, asks = h.dedup, false
-  if not h.alone and redis.call('EXISTS', dependents, asked) > 0 then
-    owed = owed or redis.call('EXISTS', dependents) == 1
-    asks = redis.call('EXISTS', asked) == 1
+  local many, asks = 0, 0
+  if not h.alone then
+    many = redis.call('HLEN', dependents)
+    asks = redis.call('EXISTS', asked)
   end
-  if owed then redis.call('ZADD', settling, now, id) end
-  if asks then redis.call('ZADD', replies, now, id) end
-  if not owed and not asks then
+  local owed = h.dedup or many > 0
+  if owed then list(settling, now) end
+  if asks == 1 then list(replies, now) end
+  if not owed and asks == 0 then
     free(h.keep, h.left or {result, output, waiting})
     return {'ended', state} -- nothing more to do
   end
-  return told(state, h.epoch, h.dedup)
+  return told(state, h.epoch, h.dedup, many, owed, asks)
 end

@@ -10,6 +10,9 @@ local id, run, events, from, state, epoch, reason, cause, exit_code, value, toke
 --#include ended.inc.lua
 --#include ready.inc.lua
 --#include claim.inc.lua
+--#include leaves.inc.lua
+local others = leaves()
+if others then return {'none', 'waiting', others} end
 local v = redis.call('HMGET', job, 'state', 'run', 'due_at', 'pool', 'priority', 'attempt', 'epoch', 'dedup', 'keep', 'task',
   'expires_at', 'failures', 'token', 'started_at')
 if not v[1] then return {'gone'} end
@@ -21,6 +24,7 @@ if v[1] ~= 'waiting' or not when then return {'none', v[1]} end
 local h = {attempt = v[6], epoch = v[7], dedup = v[8], keep = v[9]}
 local function stop(ends, ...)
   redis.call('HDEL', waiting, '~')
+  last[job] = nil
   redis.call('HSET', job, 'pending', redis.call('HLEN', waiting))
   redis.call('ZREM', settling, id)
   redis.call('ZREM', expiring, id)
@@ -43,9 +47,10 @@ end
 redis.call('HDEL', waiting, from)
 local left = redis.call('HLEN', waiting)
 if left > 0 then
-  redis.call('HSET', job, 'pending', left)
-  return {'none', 'waiting'}
+  last[job] = {'pending', left}
+  return {'none', 'waiting', left}
 end
+last[job] = nil
 redis.call('HDEL', job, 'pending')
 local later = v[3] and tonumber(v[3]) > now or v[11] and v[6] == '0' and tonumber(v[11]) <= now
 local refused = demands == '1' and redis.call('HGET', job, 'via') -- by the claim, once it is queued
