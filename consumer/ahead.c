@@ -20,7 +20,7 @@
 #define AHEAD_MS 20.0
 #define SHORT_MS 150.0
 #define STUCK_MS 100
-#define FORGET 0.99   /* of the longest, with each job */
+#define FORGET 0.99    /* of the longest, with each job */
 #define SLOTS_AHEAD 32 /* at most so many for each slot */
 #define WAIT_MAX_MS 1000
 

@@ -62,9 +62,9 @@ int access_apply_redis(const struct app *app, const struct access_users *users, 
 
 struct session;
 struct store_reply;
-/* Whether Redis' user `default` has the right to what jobs are written with, on or off: without it Redis loses at its next
- * start what scripts wrote. Blocks. The reply (the caller frees) says it, or is an error reply where Redis does not
- * tell: a user without `+acl|dryrun`, a Redis older than 7. NULL with ERR_SERVICE. */
+/* Whether Redis' user `default` has the right to what jobs are written with, on or off: without it Redis loses at its
+ * next start what scripts wrote. Blocks. The reply (the caller frees) says it, or is an error reply where Redis does
+ * not tell: a user without `+acl|dryrun`, a Redis older than 7. NULL with ERR_SERVICE. */
 struct store_reply *access_default_asked(struct session *session, struct err *err);
 /* What it says is missing, in Redis' words, owned by `asked`; NULL where nothing is known to be. */
 const char *access_default_misses(const struct store_reply *asked);

@@ -126,11 +126,12 @@ static int look_at_default(struct session *session, struct err *err)
 	if (!asked)
 		return err->code;
 	if (access_default_misses(asked))
-		return err_set(err, ERR_REFUSED,
-			       "Redis' user `default` may not write jobs (%s), and as that user Redis reads its log when it "
-			       "starts: it would lose jobs. All users of the file are set; give it all rights: "
-			       ACCESS_DEFAULT_CURE,
-			       access_default_misses(asked));
+		return err_set(
+			err, ERR_REFUSED,
+			"Redis' user `default` may not write jobs (%s), and as that user Redis reads its log when it "
+			"starts: it would lose jobs. All users of the file are set; give it all "
+			"rights: " ACCESS_DEFAULT_CURE,
+			access_default_misses(asked));
 	if (strstr(line, " on ") && strstr(line, " nopass "))
 		fprintf(stderr,
 			"flotilla broker: whoever reaches Redis is still its user `default`, without a password: "

@@ -88,7 +88,8 @@ static int check_default(struct doctor *doctor, struct findings *into, struct er
 		      store_reply_error(asked));
 	if (access_default_misses(asked))
 		found(into, KIND_REDIS_USER, "default", "",
-		      "the user `default` may not write jobs (%s), and as that user Redis reads its log when it starts: "
+		      "the user `default` may not write jobs (%s), and as that user Redis reads its log when it "
+		      "starts: "
 		      "it would leave out what scripts wrote, and lose jobs",
 		      access_default_misses(asked));
 	return 0;
