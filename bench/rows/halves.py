@@ -4,7 +4,7 @@ import math
 
 import msgpack
 
-from ground import AHEAD, CORES, PLUGIN, SPIN, Ground, alone, size, spin_rounds
+from ground import AHEAD, CORES, MEMORY, PLUGIN, SPIN, Ground, alone, size, spin_rounds
 from rows import Row
 
 SECONDS = size("HALVES_MS", 700) / 1000
@@ -19,7 +19,7 @@ class Halves(Row):
         self.fleets = {}
         for task, slots, how in (("runner", AHEAD, "plugin: %s, processes: %d" % (PLUGIN, CORES)),
                                  ("process", CORES, 'command: [%s, "{args}"]' % SPIN)):
-            fleet = self.fleets[task] = Ground()
+            fleet = self.fleets[task] = Ground(where=MEMORY)
             fleet.worker("--slots", slots, *fleet.handlers("handlers: { %s: { %s } }\n" % (task, how)))
         self.near = {"runner": 200, "process": 2000}
 

@@ -65,11 +65,11 @@ class Worker:
 
 
 class Fleet:
-    def __init__(self, prefix=None, redis_url=None, amqp_url=None):
+    def __init__(self, prefix=None, redis_url=None, amqp_url=None, where=None):
         self.prefix = prefix or "t" + uuid.uuid4().hex[:12]
         self.redis_url = redis_url or os.environ["FLOTILLA_REDIS_URL"]
         self.amqp_url = amqp_url or os.environ["FLOTILLA_AMQP_URL"]
-        self.dir = tempfile.mkdtemp(prefix="flotilla-test.")
+        self.dir = tempfile.mkdtemp(prefix="flotilla-test.", dir=where)
         self.redis = redis.Redis.from_url(self.redis_url, decode_responses=True)
         self.raw_redis = redis.Redis.from_url(self.redis_url)
         self.workers = []
