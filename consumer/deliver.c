@@ -43,14 +43,11 @@ static void on_moved(void *data, enum publish_outcome outcome)
 		intake_again(worker, "no queue took a message that was to be moved");
 }
 
-/* A reply queue that is gone harms nobody. */
+/* A reply queue that is gone, or has no room, harms nobody but who waits there. */
 static void on_answered(void *data, enum publish_outcome outcome)
 {
-	struct rejection *rejection = data;
-
-	if (outcome == PUBLISH_DROPPED)
-		rejection->tag = 0;
-	one_less(rejection);
+	(void)outcome;
+	one_less(data);
 }
 
 /* What the sender may know it by; NULL: nothing. */
@@ -86,7 +83,9 @@ static void send_answer(struct rejection *rejection, const char *id, enum job_re
 				       .correlation_id = asker.correlation_id,
 				       .correlation_len = asker.correlation_len};
 	rejection->open++;
-	publisher_send(rejection->worker->publisher, &out, on_answered, rejection);
+	/* once: a queue that refuses for ever would hold the delivery for as long, and some of those all that is
+	 * prefetched */
+	publisher_offer(rejection->worker->publisher, &out, on_answered, rejection);
 	buf_release(&body);
 }
 

@@ -141,3 +141,17 @@ def test_a_second_reply_is_recognised(fleet):
     _, second, again = fleet.get(queue, 30)
     assert first.message_id and second.message_id == first.message_id and body == again
     fleet.settled()
+
+
+def test_answers_that_nobody_takes_hold_up_no_job(fleet):
+    """Bad messages whose reply queue is full and refuses more: they lie in `rejected`, and those behind them run."""
+    fleet.worker("--slots", 1)
+    full = fleet.channel.queue_declare("", exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}).method.queue
+    fleet.channel.basic_publish("", full, b"as many as it takes")
+    for _ in range(30):
+        fleet.publish(None, body=b"{", reply_to=full)
+    fleet.publish({"task": "noop", "id": "behind"})
+    fleet.wait("behind", "succeeded", 30)
+    until(lambda: fleet.queue_length(fleet.prefix + ".rejected") == 30)
+    fleet.workers[0].stop()
+    assert fleet.queue_length(fleet.prefix + ".default.normal") == 0
