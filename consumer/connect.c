@@ -6,6 +6,7 @@
 #include "worker.h"
 
 #define UNROUTED_MS 5000
+#define UNROUTED_MAX_MS 300000 /* where what was seen is all of other pools, and reading it is a burden */
 
 struct connecting {
 	uv_work_t work;
@@ -13,7 +14,7 @@ struct connecting {
 	struct broker *broker;
 	struct err err;
 	int result;
-	bool unrouted; /* some may be left */
+	enum unrouted unrouted;
 };
 
 static int declare(struct connecting *c)
@@ -37,15 +38,21 @@ int intake_heartbeat_s(const struct worker_options *o)
 	return s < 1 ? 1 : s > 10 ? 10 : (int)s;
 }
 
-static bool rescue(const struct worker *worker, const struct broker_options *options)
+static enum unrouted rescue(const struct worker *worker, const struct broker_options *options)
 {
 	return unrouted_rescue(options, worker->options.prefix, worker->options.pool, worker->limits.priorities,
 			       worker->limits.priority_count);
 }
 
-static void unrouted_later(struct worker *worker, bool later)
+static void unrouted_later(struct worker *worker, enum unrouted was)
 {
-	worker->intake.unrouted_at = later ? clock_mono_ms() + UNROUTED_MS : 0;
+	struct intake *intake = &worker->intake;
+
+	if (was != UNROUTED_IN_VAIN)
+		intake->unrouted_tries = 0;
+	intake->unrouted_at = was == UNROUTED_DONE ? 0
+						   : clock_mono_ms() + backoff_ms(UNROUTED_MS, UNROUTED_MAX_MS,
+										  intake->unrouted_tries++);
 }
 
 static void connect_work(uv_work_t *work)
@@ -61,7 +68,7 @@ static void connect_work(uv_work_t *work)
 	c->result = declare(c);
 	BROKER_FAULT(c->broker, CONSUME_CONNECTED);
 	if (c->result == 0)
-		c->unrouted = !rescue(c->worker, &options);
+		c->unrouted = rescue(c->worker, &options);
 	else
 		c->broker = broker_close(c->broker, false);
 }
@@ -102,7 +109,7 @@ static void unrouted_work(uv_work_t *work)
 	const struct broker_options options = {
 		.url = o->amqp_url, .name = o->name, .heartbeat_s = intake_heartbeat_s(o), .tls = &o->tls};
 
-	c->unrouted = !rescue(c->worker, &options);
+	c->unrouted = rescue(c->worker, &options);
 }
 
 static void unrouted_done(uv_work_t *work, int status)

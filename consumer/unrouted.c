@@ -1,4 +1,5 @@
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -14,12 +15,21 @@ struct rescue {
 	const char *prefix, *pool;
 	const char *const *priorities;
 	size_t priority_count;
-	int64_t left;        /* messages not seen yet */
-	uint64_t tags[1024]; /* delivery tags by publish number */
-	uint64_t published;
-	size_t open;
+	int64_t left;   /* messages not seen yet */
+	uint64_t *tags; /* delivery tags by publish number; 0: acknowledged */
+	size_t published, size, open;
 	struct err err;
 };
+
+static void note(struct rescue *r, uint64_t tag)
+{
+	if (r->published == r->size) {
+		r->size = r->size ? 2 * r->size : 256;
+		r->tags = xrealloc(r->tags, r->size * sizeof *r->tags);
+	}
+	r->tags[r->published++] = tag;
+	r->open++;
+}
 
 /* Routing keys are POOL.PRIORITY; only the queues that this worker has just declared are known to be there. */
 static bool ours(const struct rescue *r, const char *routing_key)
@@ -49,8 +59,7 @@ static int move(struct rescue *r, const struct broker_event *event)
 	out.routing_key = queue.data;
 	result = broker_publish(r->broker, 2, &out, &r->err);
 	buf_release(&queue);
-	r->tags[r->published++ % 1024] = event->tag;
-	r->open++;
+	note(r, event->tag);
 	BROKER_FAULT(r->broker, UNROUTED_PUBLISHED);
 	return result;
 }
@@ -59,8 +68,8 @@ static int on_confirm(struct rescue *r, const struct broker_event *event, uint64
 {
 	uint64_t from = event->multiple ? *confirmed + 1 : event->tag;
 
-	for (uint64_t tag = from; tag <= event->tag; tag++) {
-		uint64_t *delivery = &r->tags[(tag - 1) % 1024];
+	for (uint64_t tag = from; tag <= event->tag && tag <= r->published; tag++) {
+		uint64_t *delivery = &r->tags[tag - 1];
 		if (*delivery == 0)
 			continue; /* confirmed alone before */
 		r->open--;
@@ -86,15 +95,14 @@ static int step(struct rescue *r, const struct broker_event *event, uint64_t *co
 	}
 }
 
+/* Without a bound on what is unacknowledged: what is of other pools stays so, and ours may lie behind it. */
 static int work(struct rescue *r, const char *queue)
 {
 	int64_t until = clock_mono_ms() + LIMIT_MS;
 	uint64_t confirmed = 0;
 	struct broker_event event;
-	uint16_t window = r->left < 1000 ? (uint16_t)r->left : 1000;
 
-	if (broker_qos(r->broker, 1, window, &r->err) < 0 ||
-	    broker_consume(r->broker, 1, queue, "unrouted", &r->err) < 0)
+	if (broker_qos(r->broker, 1, 0, &r->err) < 0 || broker_consume(r->broker, 1, queue, "unrouted", &r->err) < 0)
 		return r->err.code;
 	while ((r->left > 0 || r->open > 0) && clock_mono_ms() < until) {
 		if (broker_next(r->broker, &event, &r->err) < 0)
@@ -130,8 +138,8 @@ static int rescue(struct rescue *r, const char *queue)
 	return result == 0 ? broker_queue_depth(r->broker, 2, queue, &r->left, &consumers, &r->err) : result;
 }
 
-bool unrouted_rescue(const struct broker_options *options, const char *prefix, const char *pool,
-		     const char *const *priorities, size_t priority_count)
+enum unrouted unrouted_rescue(const struct broker_options *options, const char *prefix, const char *pool,
+			      const char *const *priorities, size_t priority_count)
 {
 	struct rescue r = {.prefix = prefix, .pool = pool, .priorities = priorities, .priority_count = priority_count};
 	char queue[TOPOLOGY_NAME_MAX];
@@ -144,5 +152,8 @@ bool unrouted_rescue(const struct broker_options *options, const char *prefix, c
 	if (result < 0)
 		log_debug("unrouted: %s", r.err.text);
 	broker_close(r.broker, true);
-	return result != ERR_SERVICE && result != ERR_AGAIN;
+	free(r.tags);
+	if (result != ERR_SERVICE && result != ERR_AGAIN)
+		return UNROUTED_DONE;
+	return r.published > 0 || result == ERR_SERVICE ? UNROUTED_MORE : UNROUTED_IN_VAIN;
 }

@@ -138,8 +138,9 @@ struct intake {
 	struct broker *broker;
 	uv_poll_t *poll;
 	bool connecting, polling, more;
-	bool rescuing;       /* what is unrouted is being moved */
-	int64_t unrouted_at; /* when that is to be done again; 0: it is not */
+	bool rescuing;           /* what is unrouted is being moved */
+	int64_t unrouted_at;     /* when that is to be done again; 0: it is not */
+	unsigned unrouted_tries; /* in vain, one after the other */
 	uint64_t generation;
 	unsigned tries;
 	int64_t next_try, down_since;

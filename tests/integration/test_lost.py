@@ -155,3 +155,13 @@ def test_answers_that_nobody_takes_hold_up_no_job(fleet):
     until(lambda: fleet.queue_length(fleet.prefix + ".rejected") == 30)
     fleet.workers[0].stop()
     assert fleet.queue_length(fleet.prefix + ".default.normal") == 0
+
+
+def test_what_is_unrouted_is_found_behind_thousands_for_a_pool_that_is_not_there(fleet):
+    fleet.worker().stop()
+    for _ in range(1500):
+        fleet.channel.basic_publish(fleet.prefix, "ghost.normal", b"{}", pika.BasicProperties(delivery_mode=2))
+    fleet.publish({"task": "noop", "id": "v"}, pool="gpu")
+    fleet.worker("--pool", "gpu")
+    fleet.wait("v", "succeeded", 30)
+    until(lambda: fleet.queue_length(fleet.prefix + ".unrouted") == 1500)
