@@ -1,5 +1,6 @@
-"""What docs/compose.md tells an operator to do, typed as it stands there, on a fleet that works. Each test goes on where the one
-before it ended; tests/compose/run starts the engine, makes the images and the copy of the files that this works in.
+"""What docs/compose.md tells an operator to do, typed as it stands there, on a fleet that works. tests/compose/run starts the engine,
+makes the images and the copy of the files that this works in. All tests share one fleet, which test_up brings up; each scales it to
+what it wants. Where one goes on where others ended, it says so, and a selection without those is refused (conftest.py).
 
 Jobs write down, in the volume that all workers share, when they begin and end: so it is counted from outside how often each ran."""
 import collections
@@ -8,12 +9,17 @@ import os
 import re
 import socket
 import subprocess
+import tempfile
 import threading
+import time
 
 import pika
+import pytest
 import yaml
 
 from fleet import ROOT, until
+
+pytestmark = pytest.mark.after("test_up")
 
 SITE = os.environ["COMPOSE_SITE"]
 NOTES = "/var/lib/flotilla/shared/notes"
@@ -64,6 +70,38 @@ def healthy(service, count):
         states = [inspect(each)["State"] for each in containers(service)]
         return len(states) == count and all(state["Health"]["Status"] == "healthy" for state in states)
     until(look, 120, lambda: "%d of %s are healthy\n%s" % (count, service, sh("docker-compose ps; docker-compose logs --tail 30 " + service)))
+
+
+def scaled(count):
+    line("scale", "docker-compose up -d --scale consumer=%d" % count)
+    healthy("consumer", count)
+
+
+class Ends:
+    """Writes down which containers end meanwhile, and how; 137 is of one that was killed, for it took too long to stop."""
+
+    def __enter__(self):
+        self.file = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self.events = subprocess.Popen(
+            ["docker", "events", "--since", sh("date +%s").strip(), "--filter", "event=die", "--filter",
+             "label=com.docker.compose.project=" + os.environ["COMPOSE_PROJECT_NAME"], "--format",
+             '{{index .Actor.Attributes "com.docker.compose.service"}} {{.Actor.Attributes.exitCode}} {{.TimeNano}}'], stdout=self.file)
+        self.begin = time.time_ns()
+        return self
+
+    def __exit__(self, *_):
+        self.events.kill()
+        self.events.wait()
+        self.file.close()
+
+    def of(self, service):
+        self.file.seek(0)
+        lines = (line.split() for line in self.file.read().splitlines())
+        return [code for name, code, at in lines if name == service and int(at) >= self.begin]
+
+    def well(self, service, count):
+        until(lambda: len(self.of(service)) == count, 10, lambda: "%d of %s have ended: %s" % (count, service, self.of(service)))
+        assert set(self.of(service)) == {"0"}
 
 
 def inside(service, command):
@@ -220,7 +258,9 @@ def test_scaled_while_a_workflow_runs():
         line("scale", "docker-compose up -d --scale consumer=4")
         until(lambda: len(hosts_of("scaled")) == 4, 60, "all four have had jobs")
         four = set(containers("consumer"))
-        line("scale", "docker-compose up -d --scale consumer=2")
+        with Ends() as ends:
+            line("scale", "docker-compose up -d --scale consumer=2")
+            ends.well("consumer", 2)
         assert len(four & set(containers("consumer"))) == len(containers("consumer")) == 2
         assert succeeded("scaled") < len(stream.ids), "it has never been idle"
     all_ended("scaled", stream.ids)
@@ -228,6 +268,7 @@ def test_scaled_while_a_workflow_runs():
 
 def test_a_container_is_killed():
     """Those of its jobs that had not ended run once more, elsewhere; all others once."""
+    scaled(2)
     ids = submit("killed", 2, 12, 1)
     victim = containers("consumer")[0]
 
@@ -247,6 +288,7 @@ def test_a_container_is_killed():
 
 
 def test_a_worker_that_dies_comes_back_by_itself():
+    scaled(2)
     one = containers("consumer")[0]
     sh("docker exec %s sh -c 'kill -9 $(pidof flotillad)'" % one, check=False)
     until(lambda: inspect(one)["RestartCount"] == 1, 20, lambda: "docker starts it again\n%s" % sh("docker-compose ps"))
@@ -254,6 +296,7 @@ def test_a_worker_that_dies_comes_back_by_itself():
 
 
 def test_a_worker_that_does_not_consume_is_unhealthy():
+    scaled(2)
     sh("docker-compose pause rabbitmq")
     try:
         until(lambda: {inspect(each)["State"]["Health"]["Status"] for each in containers("consumer")} == {"unhealthy"}, 90, "they notice")
@@ -267,7 +310,9 @@ def test_a_worker_that_does_not_consume_is_unhealthy():
 def test_rabbitmq_is_restarted_under_a_workflow():
     ids = submit("restarted", 4, 12, 0.7)
     until(lambda: succeeded("restarted") > 0, 30, "it has begun")
-    typed("restart")
+    with Ends() as ends:
+        typed("restart")
+        ends.well("rabbitmq", 1)
     all_ended("restarted", ids)
     healthy("rabbitmq", 1)
 
@@ -285,14 +330,18 @@ def test_eight_workers_under_a_workflow():
 
 def test_down_and_up_again():
     """What was in RabbitMQ only, and what was in Redis, is there again."""
+    sh("docker-compose run --rm -T producer submit noop --id before-1 --wait")
     sh("docker-compose stop consumer")
     sh("python3 -", input=BLOCKS["pika", "python"].replace("outside-1", "later-1"))
     assert redis("exists flotilla:job:later-1").strip() == "0"
-    typed("down")
+    with Ends() as ends:
+        typed("down")
+        ends.well("rabbitmq", 1)
+        ends.well("redis", 1)
     assert not sh("docker ps -aq --filter label=com.docker.compose.project=$COMPOSE_PROJECT_NAME").split()
     line("up", "docker-compose up -d")
     until(lambda: redis("hget flotilla:job:later-1 state").strip() == "succeeded", 60, "the job that waited ends")
-    assert redis("hget flotilla:job:outside-1 state").strip() == "succeeded"
+    assert redis("hget flotilla:job:before-1 state").strip() == "succeeded"
 
 
 def test_the_monitoring_file_fits_over_the_first():
@@ -304,6 +353,8 @@ def test_the_monitoring_file_fits_over_the_first():
             assert yaml.safe_load(file)
 
 
+@pytest.mark.after("test_submit_and_look", "test_scaled_while_a_workflow_runs", "test_rabbitmq_is_restarted_under_a_workflow",
+                   "test_eight_workers_under_a_workflow", "test_down_and_up_again")
 def test_every_command_of_the_page_was_typed():
     with open(os.path.join(ROOT, "docs", "compose.md"), encoding="utf-8") as file:
         shown = [each.strip() for each in re.findall(r"^(?:    )?((?:docker|docker-compose|scripts/)\S* .*|scripts/\S+)$", file.read(), re.MULTILINE)]
