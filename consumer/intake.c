@@ -117,11 +117,12 @@ static struct level *level_of(struct worker *worker, const char *tag)
 	return NULL;
 }
 
-/* Tags are LEVEL-N: deliveries of a consumer that has been replaced or cancelled still count. */
+/* Tags are LEVEL-N: deliveries of a consumer that has been replaced or cancelled still count. That of what the broker
+ * gave up on has no number. */
 static size_t level_index(struct worker *worker, const char *tag)
 {
 	const char *dash = strrchr(tag, '-');
-	size_t len = dash ? (size_t)(dash - tag) : strlen(tag);
+	size_t len = dash ? (size_t)(dash - tag) : 0;
 
 	for (size_t i = 0; i < worker->level_count; i++)
 		if (strlen(worker->levels[i].name) == len && memcmp(worker->levels[i].name, tag, len) == 0)
@@ -265,6 +266,14 @@ void intake_adopt(struct worker *worker, struct broker *broker)
 	intake->tries = 0;
 }
 
+/* A message that was not acknowledged is gone with its queue, and what it brought may be registered by now: then its
+ * invitation is owed. Where the message comes again, the claim strikes that off. */
+static void owe_invitation(const struct item *item)
+{
+	if (item->decoded && !item->fresh)
+		store_script(item->worker->store, "owe", item->id, item->job.run, NULL, 0, NULL, NULL);
+}
+
 /* Held jobs come again by the next session; claimed ones go on, their redeliveries will find them running. */
 static void forget_held(struct worker *worker)
 {
@@ -273,6 +282,7 @@ static void forget_held(struct worker *worker)
 		while (level->held) {
 			struct item *item = level->held;
 			schedule_unhold(item);
+			owe_invitation(item);
 			item_free(item);
 		}
 		level->consume = CONSUME_OFF;

@@ -165,3 +165,18 @@ def test_what_is_unrouted_is_found_behind_thousands_for_a_pool_that_is_not_there
     fleet.worker("--pool", "gpu")
     fleet.wait("v", "succeeded", 30)
     until(lambda: fleet.queue_length(fleet.prefix + ".unrouted") == 1500)
+
+
+def test_what_a_worker_holds_outlives_its_queue(fleet):
+    """Registered and held by a worker that is full, its message not acknowledged: the message goes with the queue, the job does not."""
+    worker = fleet.worker("--slots", 1, "--allow-exec")
+    gate = fleet.dir + "/gate"
+    fleet.publish({"task": "exec", "id": "runs", "argv": ["sh", "-c", "while [ ! -e %s ]; do sleep 0.05; done" % gate]})
+    fleet.wait("runs", "running")
+    fleet.publish({"task": "sleep", "id": "held", "args": {"ms": 1}})
+    fleet.wait("held", "queued")
+    fleet.channel.queue_delete(fleet.prefix + ".default.normal")
+    until(lambda: "deleted" in worker.log(), 20, "the worker has noticed")
+    open(gate, "w").close()
+    fleet.wait("held", "succeeded", 30)
+    fleet.settled()
