@@ -146,7 +146,8 @@ struct broker_header {
 /* A message to publish. Persistent and mandatory, always. All borrowed for the call. With `like`, what would make the
  * broker expire it, refuse it or send it elsewhere too is kept under another name: the property expiration as the
  * header x-flotilla-expiration, the headers CC and BCC as x-flotilla-cc and -bcc; and `user` for the property user_id.
- */
+ * Headers of `like` that leave no room in a frame for these are left out, but for a signature, and x-flotilla-headers
+ * says so. */
 struct broker_out {
 	const char *exchange, *routing_key; /* "" is the default exchange */
 	const void *body;
@@ -163,7 +164,8 @@ struct broker_out {
 };
 
 /* Publishes; may block where the broker pushes back. The channel's publish count, and so the tag, goes up by one. 0 or
- * ERR_SERVICE; ERR_INPUT where a name is longer than 255 bytes or the headers longer than a frame: nothing was sent. */
+ * ERR_SERVICE; ERR_INPUT where a name is longer than 255 bytes or the `headers` longer than a frame: nothing was sent.
+ */
 int broker_publish(struct broker *broker, uint16_t channel, const struct broker_out *out, struct err *err);
 
 /* A copy of a message's properties that outlives it; broker_properties_free frees it (NULL is fine). */

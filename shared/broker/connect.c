@@ -190,11 +190,13 @@ static int reach(struct broker *broker, const struct broker_url *url, const stru
 	return url->tls ? secure(broker, socket, url, files, first_ms, err) : 0;
 }
 
-/* From here on the session writes and keeps the heartbeats itself (session.h). */
+/* From here on the session writes and keeps the heartbeats itself (session.h). What is sent keeps to the frames that
+ * were agreed on; RabbitMQ does not, with headers that it has added to (x-delivery-count, x-death). */
 static void take_over(struct broker *broker)
 {
 	broker->ours = true;
-	amqp_tune_connection(broker->conn, amqp_get_channel_max(broker->conn), amqp_get_frame_max(broker->conn), 0);
+	broker->frame_max = (size_t)amqp_get_frame_max(broker->conn);
+	amqp_tune_connection(broker->conn, amqp_get_channel_max(broker->conn), 2 * amqp_get_frame_max(broker->conn), 0);
 }
 
 int broker_open(const struct broker_options *options, struct broker **ret, struct err *err)
@@ -214,7 +216,6 @@ int broker_open(const struct broker_options *options, struct broker **ret, struc
 		r = login(broker, &url, options, err);
 	if (!r) {
 		broker->fd = amqp_get_sockfd(broker->conn);
-		broker->frame_max = (size_t)amqp_get_frame_max(broker->conn);
 		broker->heartbeat_ms = (int64_t)amqp_get_heartbeat(broker->conn) * 1000;
 		take_over(broker);
 		*ret = broker;

@@ -3,7 +3,7 @@
 
 #include "broker/session.h"
 
-enum { HEAD = 7, METHOD_ROOM = 4096, PROPERTIES_ROOM = 512, PROPERTIES_MAX = 1 << 17 };
+enum { HEAD = 7, METHOD_ROOM = 4096, PROPERTIES_ROOM = 512, PROPERTIES_MAX = 1 << 19 };
 
 static void put16(char *at, uint16_t n)
 {
@@ -63,7 +63,8 @@ int frame_properties(struct buf *out, const amqp_basic_properties_t *properties)
 	return ERR_INPUT;
 }
 
-int frame_header(struct buf *out, uint16_t channel, const amqp_basic_properties_t *properties, uint64_t body_size)
+int frame_header(struct buf *out, uint16_t channel, const amqp_basic_properties_t *properties, uint64_t body_size,
+		 size_t frame_max)
 {
 	size_t start = out->len, size;
 	int r;
@@ -71,9 +72,9 @@ int frame_header(struct buf *out, uint16_t channel, const amqp_basic_properties_
 	buf_grow(out, HEAD + 12);
 	out->len += HEAD + 12;
 	r = frame_properties(out, properties);
-	if (r) {
+	if (r || out->len - start + 1 > frame_max) {
 		out->len = start;
-		return r;
+		return ERR_INPUT;
 	}
 	size = out->len - start - HEAD;
 	put_head(out->data + start, AMQP_FRAME_HEADER, channel, size);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "broker/session.h"
+#include "job/signature.h"
 
 enum { SHORT_MAX = 255 };
 
@@ -68,11 +69,29 @@ static void disarm(struct broker *broker, amqp_basic_properties_t *properties, c
 	properties->_flags &= ~(amqp_flags_t)AMQP_BASIC_EXPIRATION_FLAG;
 }
 
-static void start_like(struct broker *broker, const struct broker_out *out, amqp_basic_properties_t *properties)
+/* Without these a signed job is none. */
+static bool signs(const amqp_table_entry_t *entry)
+{
+	return (is(entry, SIGNATURE_KEY) || is(entry, SIGNATURE_MAC)) && entry->value.kind == AMQP_FIELD_KIND_UTF8 &&
+	       entry->value.value.bytes.len <= SHORT_MAX;
+}
+
+/* Of headers that leave no room in a frame for ours; there may be thousands of one name. */
+static void copy_few(amqp_table_t *to, const amqp_table_t *from)
+{
+	for (int i = 0; i < from->num_entries; i++)
+		if (signs(&from->entries[i]))
+			*header(to, is(&from->entries[i], SIGNATURE_KEY) ? SIGNATURE_KEY : SIGNATURE_MAC) =
+				from->entries[i];
+	set_text(to, "x-flotilla-headers", amqp_cstring_bytes("left out: too long"));
+}
+
+static void start_like(struct broker *broker, const struct broker_out *out, bool few,
+		       amqp_basic_properties_t *properties)
 {
 	const amqp_basic_properties_t *like = out->like;
 	int had = like && like->_flags & AMQP_BASIC_HEADERS_FLAG ? like->headers.num_entries : 0;
-	size_t most = (size_t)had + out->header_count + 2;
+	size_t most = (size_t)had + out->header_count + 3;
 
 	memset(properties, 0, sizeof *properties);
 	if (like)
@@ -81,9 +100,13 @@ static void start_like(struct broker *broker, const struct broker_out *out, amqp
 		broker->entries = xrealloc(broker->entries, most * sizeof *broker->entries);
 		broker->entry_cap = most;
 	}
-	if (had)
+	properties->headers = (amqp_table_t){.entries = broker->entries};
+	if (had && few) {
+		copy_few(&properties->headers, &like->headers);
+	} else if (had) {
 		memcpy(broker->entries, like->headers.entries, (size_t)had * sizeof *broker->entries);
-	properties->headers = (amqp_table_t){.num_entries = had, .entries = broker->entries};
+		properties->headers.num_entries = had;
+	}
 	if (like)
 		disarm(broker, properties, out->user);
 }
@@ -134,10 +157,16 @@ int broker_publish(struct broker *broker, uint16_t channel, const struct broker_
 	amqp_basic_properties_t properties;
 	amqp_basic_publish_t method = {
 		.exchange = text_bytes(out->exchange), .routing_key = text_bytes(out->routing_key), .mandatory = 1};
+	int r;
 
 	if (!fits(out))
 		return err_set(err, ERR_INPUT, "a name or an id of more than %d bytes cannot be published", SHORT_MAX);
-	start_like(broker, out, &properties);
+	start_like(broker, out, false, &properties);
+	set_properties(out, &properties);
+	r = session_publish(broker, channel, &method, &properties, out->body, out->body_len, err);
+	if (r != ERR_INPUT || !out->like)
+		return r;
+	start_like(broker, out, true, &properties);
 	set_properties(out, &properties);
 	return session_publish(broker, channel, &method, &properties, out->body, out->body_len, err);
 }

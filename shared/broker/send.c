@@ -144,7 +144,7 @@ int session_publish(struct broker *broker, uint16_t channel, amqp_basic_publish_
 	if (broker->dead)
 		return session_alive(broker, err);
 	if (frame_method(&broker->out, channel, AMQP_BASIC_PUBLISH_METHOD, method) ||
-	    frame_header(&broker->out, channel, properties, body_len)) {
+	    frame_header(&broker->out, channel, properties, body_len, broker->frame_max)) {
 		broker->out.len = start;
 		return err_set(err, ERR_INPUT, "the message's headers do not fit into a frame");
 	}

@@ -40,7 +40,7 @@ struct broker {
 	char *where; /* for people */
 	int timeout_ms;
 	int64_t heartbeat_ms, last_sent, next_look;
-	size_t frame_max;
+	size_t frame_max; /* of what is sent */
 	struct buf out;
 	size_t sent; /* of `out` */
 	struct assembly *channels;
@@ -67,9 +67,10 @@ int session_settle(struct broker *broker, struct err *err);
 int session_answer(struct broker *broker, uint16_t channel, const char *doing, struct err *err);
 /* The room for a channel's messages. */
 struct assembly *session_channel(struct broker *broker, uint16_t channel);
-/* Appends a frame of a method, or of a message, to `out`. */
+/* Appends a frame of a method, or of a message, to `out`. A header is one frame: ERR_INPUT where it would be longer. */
 int frame_method(struct buf *out, uint16_t channel, amqp_method_number_t id, void *decoded);
-int frame_header(struct buf *out, uint16_t channel, const amqp_basic_properties_t *properties, uint64_t body_size);
+int frame_header(struct buf *out, uint16_t channel, const amqp_basic_properties_t *properties, uint64_t body_size,
+		 size_t frame_max);
 void frame_body(struct buf *out, uint16_t channel, const void *bytes, size_t len, size_t frame_max);
 /* Appends the properties as they go over the wire. ERR_INPUT where they are too long for any frame. */
 int frame_properties(struct buf *out, const amqp_basic_properties_t *properties);
