@@ -91,6 +91,7 @@ static void on_tick(uv_timer_t *timer)
 	ahead_tick(worker);
 	schedule_tick(worker);
 	presence_tick(worker);
+	fleet_tick(worker->fleet);
 	check_services(worker);
 	worker->dirty = true;
 	health_tick(worker);

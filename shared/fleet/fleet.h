@@ -47,6 +47,9 @@ void fleet_free(struct fleet *fleet);
 size_t fleet_busy(const struct fleet *fleet);
 /* Whether more may be begun that ends in messages: false while thousands wait for the broker to confirm them. */
 bool fleet_has_room(const struct fleet *fleet);
+/* Goes on with flows that waited for room. To be called now and then where others use the publisher, too: what they
+ * sent takes room, and is told to them when it is done. */
+void fleet_tick(struct fleet *fleet);
 
 /* What became of an admission. `state` is a state's name, or "" where an error says why not. */
 struct fleet_admission {

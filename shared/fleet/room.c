@@ -34,3 +34,5 @@ void fleet_published(struct fleet *fleet, enum publish_outcome outcome)
 	if (outcome != PUBLISH_DROPPED || publisher_up(fleet->publisher))
 		fleet_room(fleet);
 }
+
+void fleet_tick(struct fleet *fleet) { fleet_room(fleet); }

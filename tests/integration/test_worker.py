@@ -276,3 +276,28 @@ def test_a_worker_without_a_broker_is_not_alive(own_fleet):
     assert worker.process.poll() is None
     own.servers.go_on("rabbitmq")
     until(lambda: own.command("workers", "--alive").returncode == 0, 60, "it consumes again")
+
+
+def test_an_end_is_told_once_there_is_room_whatever_took_it(own_fleet):
+    """The broker blocks publishers, and messages that are no jobs fill what may be under way; a dependent waits for that."""
+    own = own_fleet
+    own.worker("--slots", 1500, "--allow-exec").stop()
+    gate = own.dir + "/gate"
+    own.publish({"task": "exec", "id": "first", "argv": ["sh", "-c", "while [ ! -e %s ]; do sleep 0.05; done" % gate]})
+    own.publish({"task": "sleep", "id": "child", "after": ["first"], "args": {"ms": 1}})
+    for priority in ("normal", "high"):
+        for _ in range(1050):
+            own.publish(None, priority=priority, body=b"{")
+    own.servers.rabbitmqctl("set_vm_memory_high_watermark", "0.0001")
+    try:
+        worker = own.worker("--slots", 1500, "--allow-exec")
+        until(lambda: worker.log().count("is no job") >= 2100, 60, "all are on their way")
+        own.wait("first", "running")
+        own.wait("child", "waiting")
+        open(gate, "w").close()
+        own.wait("first", "succeeded")
+    finally:
+        own.servers.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
+    own.wait("child", "succeeded", 30)
+    until(lambda: own.queue_length(own.prefix + ".rejected") == 2100, 30)
+    own.settled()
