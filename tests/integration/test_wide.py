@@ -126,3 +126,26 @@ def test_a_wide_end_is_taken_up_soon_after_its_teller_died(fleet):
     until(told, what="it is told again")
     seconds, micros = fleet.redis.time()
     assert max(listed) <= seconds * 1000 + micros // 1000 + 1
+
+
+def test_many_ends_at_once_of_which_each_is_asked_for_otherwise(fleet):
+    """All predecessors end within moments, so that what is told of them to one job goes to Redis together."""
+    fleet.worker("--slots", 8)
+    fails = set(range(0, 300, 7))
+    asked = {"right": lambda i: "failed" if i in fails else ("ended" if i % 2 else "succeeded"), "any": lambda i: "ended", "wrong": lambda i: "succeeded"}
+    for id, when in asked.items():
+        fleet.publish({"id": id, "task": "noop", "after": [{"id": "m-%d" % i, "when": when(i)} for i in range(300)] + (["late"] if id == "right" else [])})
+    fleet.publish_many(({"id": "m-%d" % i, "task": "fail" if i in fails else "noop", "args": {"message": "no"}, "after": ["gate"]}, {}) for i in range(300))
+    gate = fleet.key("job", "gate", "dependents")
+    until(lambda: fleet.redis.hlen(gate) == 300 and not fleet.redis.zcard(fleet.key("settling")), 60, "all wait")
+    fleet.publish({"id": "gate", "task": "noop"})
+    fleet.wait("any", "succeeded", 60)
+    fleet.wait("wrong", "skipped", 60)
+    until(lambda: fleet.job("right").get("pending") == "1", 60, lambda: "all but one have ended: %s" % fleet.job("right"))
+    assert fleet.state("right") == "waiting" and fleet.redis.hgetall(fleet.key("job", "right", "waiting")) == {"late": "succeeded"}
+    fleet.publish({"id": "late", "task": "noop"})
+    fleet.wait("right", "succeeded")
+    fleet.settled()
+    assert int(fleet.job("wrong")["pending"]) == fleet.redis.hlen(fleet.key("job", "wrong", "waiting")) > 0
+    assert all("pending" not in fleet.job(id) and fleet.job(id)["attempt"] == "1" for id in ("right", "any"))
+    fleet.command("doctor", check=0)
