@@ -22,9 +22,11 @@ static const struct interpreter {
 	const char *name; /* "python" is python3 and python3.11 too */
 	const char *letters;
 } interpreters[] = {
-	{"sh", "c"},   {"ash", "c"},   {"bash", "c"},    {"csh", "c"}, {"dash", "c"},   {"fish", "c"}, {"ksh", "c"},
-	{"mksh", "c"}, {"rbash", "c"}, {"tcsh", "c"},    {"zsh", "c"}, {"python", "c"}, {"pypy", "c"}, {"perl", "eE"},
-	{"ruby", "e"}, {"node", "ep"}, {"nodejs", "ep"}, {"lua", "e"}, {"php", "rBRE"}, {"su", "c"},   {"env", "S"},
+	{"sh", "c"},     {"ash", "c"},   {"bash", "c"},   {"csh", "c"},     {"dash", "c"},    {"fish", "c"},
+	{"ksh", "c"},    {"mksh", "c"},  {"rbash", "c"},  {"tcsh", "c"},    {"zsh", "c"},     {"python", "c"},
+	{"pypy", "c"},   {"perl", "eE"}, {"ruby", "e"},   {"node", "ep"},   {"nodejs", "ep"}, {"lua", "e"},
+	{"php", "rBRE"}, {"su", "c"},    {"env", "S"},    {"busybox", "c"}, {"pwsh", "cC"},   {"Rscript", "e"},
+	{"julia", "eE"}, {"bun", "ep"},  {"expect", "c"}, {"guile", "c"},
 };
 
 static const struct interpreter *interpreter(const char *program)
@@ -65,11 +67,12 @@ static int check_scripts(char *const *argv, size_t *ret_at, struct err *err)
 		bool option = which && takes_script(which, argv[i]);
 
 		/* The script itself, or in one with its option: -cSCRIPT, --eval=SCRIPT. */
-		if ((script || option) && placeholders_of_args(argv[i])) {
+		if ((script || option) && placeholders_of_publisher(argv[i])) {
 			*ret_at = i;
 			return err_set(
 				err, ERR_INPUT,
-				"a script with {args...} in it would run what jobs bring: leave it out of the "
+				"a script with {args...}, {id} or {run} in it would run what jobs bring, or take it "
+				"for an option: leave it out of the "
 				"script and give it as an argument behind it, such as [\"sh\", \"-c\", \"wc -l < "
 				"\\\"$1\\\"\", \"sh\", \"{args.file}\"]");
 		}

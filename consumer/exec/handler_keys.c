@@ -109,37 +109,36 @@ static int take_services(struct handler *handler, const struct yaml_node *node, 
 	return yaml_bool(node, "services", &handler->services, err);
 }
 
-/* By these loaders, shells and interpreters find what they run. */
+/* By these loaders, shells, interpreters and what is often called by others find what they run. All that begins with a
+ * name of the second list is of that kind. */
 static bool loads_code(const char *name)
 {
-	static const char *const names[] = {"PATH",
-					    "IFS",
-					    "ENV",
-					    "BASH_ENV",
-					    "SHELLOPTS",
-					    "PS4",
-					    "GCONV_PATH",
-					    "PYTHONPATH",
-					    "PYTHONHOME",
-					    "PYTHONSTARTUP",
-					    "PERL5LIB",
-					    "PERL5OPT",
-					    "PERL5DB",
-					    "RUBYLIB",
-					    "RUBYOPT",
-					    "NODE_PATH",
-					    "NODE_OPTIONS",
-					    "LUA_PATH",
-					    "LUA_CPATH",
-					    "LUA_INIT",
-					    "GLIBC_TUNABLES",
-					    "CLASSPATH",
-					    "JAVA_TOOL_OPTIONS"};
+	/* clang-format off */
+	static const char *const names[] = {
+		"PATH", "IFS", "ENV", "BASH_ENV", "BASHOPTS", "SHELLOPTS", "PROMPT_COMMAND", "PS4", "CDPATH",
+		"ZDOTDIR", "GCONV_PATH", "LOCPATH", "GLIBC_TUNABLES", "PYTHONPATH", "PYTHONHOME",
+		"PYTHONSTARTUP", "PYTHONUSERBASE", "PYTHONPLATLIBDIR", "PYTHONPYCACHEPREFIX",
+		"PYTHONWARNINGS", "PYTHONBREAKPOINT", "PYTHONINSPECT", "PYTHONEXECUTABLE", "PERLLIB",
+		"PERL5LIB", "PERL5OPT", "PERL5DB", "RUBYLIB", "RUBYOPT", "GEM_HOME", "GEM_PATH", "NODE_PATH",
+		"NODE_OPTIONS", "NODE_REPL_EXTERNAL_MODULE", "CLASSPATH", "JAVA_TOOL_OPTIONS",
+		"JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "PHPRC", "PHP_INI_SCAN_DIR", "R_LIBS", "R_LIBS_USER",
+		"R_PROFILE", "R_PROFILE_USER", "R_ENVIRON", "R_ENVIRON_USER", "TCLLIBPATH", "OPENSSL_CONF",
+		"OPENSSL_ENGINES", "OPENSSL_MODULES", "EDITOR", "VISUAL", "PAGER", "MANPAGER", "LESSOPEN",
+		"LESSCLOSE", "TAR_OPTIONS", "RSYNC_RSH", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_EDITOR",
+		"GIT_PAGER", "GIT_ASKPASS", "GIT_EXTERNAL_DIFF", "GIT_PROXY_COMMAND", "GIT_EXEC_PATH",
+		"GIT_TEMPLATE_DIR", "GIT_DIR",
+	};
+	/* clang-format on */
+	static const char *const beginnings[] = {"LD_",       "BASH_FUNC_", "LUA_PATH",
+						 "LUA_CPATH", "LUA_INIT",   "GIT_CONFIG"};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (strcmp(name, names[i]) == 0)
 			return true;
-	return strncmp(name, "LD_", 3) == 0 || strncmp(name, "BASH_FUNC_", 10) == 0;
+	for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+		if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
+			return true;
+	return false;
 }
 
 static int take_options(struct handler *handler, const struct yaml_node *node, struct err *err)

@@ -135,10 +135,11 @@ const struct handler *handlers_find(const struct handlers *handlers, const char 
 /* placeholders.c: checks at load that all of a text's placeholders are ones there are; fills them in for an attempt
  * (`dir` is its job directory). ERR_INPUT names the placeholder. */
 int placeholders_check(const char *text, struct err *err);
-/* Whether a text (that has been checked) begins with one, has any, has one of the job's args. */
+/* Whether a text (that has been checked) begins with one, has any, has one whose value is the publisher's: of the args,
+ * the id and the run. */
 bool placeholder_leads(const char *text);
 bool placeholders_any(const char *text);
-bool placeholders_of_args(const char *text);
+bool placeholders_of_publisher(const char *text);
 int placeholders_fill(const char *text, const struct attempt *attempt, const char *dir, char **ret, struct err *err);
 
 /* environ.c: the worker's environment without FLOTILLA_*. */

@@ -62,12 +62,13 @@ bool placeholders_any(const char *text)
 	return next(text, NULL, &len) != NULL;
 }
 
-bool placeholders_of_args(const char *text)
+bool placeholders_of_publisher(const char *text)
 {
 	size_t len;
 
 	while ((text = next(text, NULL, &len))) {
-		if (find_name(text, len) == NAME_ARGS)
+		enum name name = find_name(text, len);
+		if (name == NAME_ARGS || name == NAME_ID || name == NAME_RUN)
 			return true;
 		text += len + 1;
 	}

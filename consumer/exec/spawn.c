@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +50,20 @@ static void reset_signals(const sigset_t *changed)
 	sigprocmask(SIG_SETMASK, &action.sa_mask, NULL);
 }
 
+/* Also where a filter of system calls does not know close_range: not all that libraries open is closed by exec. */
+static void close_from(int first) NOT_SANITIZED;
+static void close_from(int first)
+{
+	struct rlimit limit;
+
+	if (close_range((unsigned)first, ~0U, 0) == 0)
+		return;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
+		limit.rlim_cur = INT_MAX;
+	for (int fd = first; fd < (int)limit.rlim_cur; fd++)
+		close(fd);
+}
+
 /* dup2 clears close-on-exec, but not where both numbers are the same: none of ours is below 3 (children_open). What
  * takes the words of a failure is kept as 3, until exec. */
 static bool place_files(const struct spawn *spawn, struct failure *failure) NOT_SANITIZED;
@@ -60,7 +76,7 @@ static bool place_files(const struct spawn *spawn, struct failure *failure)
 			return false;
 		failure->fd = 3;
 	}
-	close_range(failure->fd < 0 ? 3 : 4, ~0U, 0);
+	close_from(failure->fd < 0 ? 3 : 4);
 	return true;
 }
 

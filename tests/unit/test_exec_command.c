@@ -174,6 +174,11 @@ Test(exec_command, errors_of_the_file)
 		{"handlers:\n  a: { command: [x], comand: 1 }\n", ":2:"},
 		{"handlers:\n  a: { command: [x], env: [A, LD_PRELOAD] }\n", ":2: env: with LD_PRELOAD"},
 		{"handlers:\n  a: { command: [x], env: [PATH] }\n", ":2: env: with PATH"},
+		{"handlers:\n  a: { command: [x], env: [PERLLIB] }\n", ":2: env: with PERLLIB"},
+		{"handlers:\n  a: { command: [x], env: [JDK_JAVA_OPTIONS] }\n", ":2: env: with JDK_JAVA_OPTIONS"},
+		{"handlers:\n  a: { command: [x], env: [PYTHONUSERBASE] }\n", ":2: env: with PYTHONUSERBASE"},
+		{"handlers:\n  a: { command: [x], env: [GIT_SSH_COMMAND] }\n", ":2: env: with GIT_SSH_COMMAND"},
+		{"handlers:\n  a: { command: [x], env: [OPENSSL_CONF] }\n", ":2: env: with OPENSSL_CONF"},
 		{"handlers:\n  a: { command: [x], options: yes }\n", ":2: options"},
 		{"handlers:\n  a: { runner: [x], options: allowed }\n", ":2:"},
 		{"handlers:\n  a: { command: [\"./{args.x}\"] }\n", ":2: the program"},
@@ -184,6 +189,11 @@ Test(exec_command, errors_of_the_file)
 		{"handlers:\n  a: { command: [/bin/bash, -o, pipefail, -ec, \"{args}\"], options: allowed }\n",
 		 "a script"},
 		{"handlers:\n  a: { command: [sh, -c, -e, \"x {args.x}\"] }\n", "a script"},
+		{"handlers:\n  a: { command: [sh, -c, \"rm {id}\"] }\n", "a script"},
+		{"handlers:\n  a: { command: [sh, -c, \"rm {run}\"], options: allowed }\n", "a script"},
+		{"handlers:\n  a: { command: [Rscript, -e, \"{args.x}\"] }\n", "a script"},
+		{"handlers:\n  a: { command: [pwsh, -Command, \"{args.x}\"] }\n", "a script"},
+		{"handlers:\n  a: { command: [busybox, ash, -c, \"{args.x}\"] }\n", "a script"},
 		{"handlers:\n  a: { command: [nice, env, A=b, sh, \"-cls {args.x}\"] }\n", "a script"},
 		{"handlers:\n  a: { command: [env, -S, \"ls {args.x}\"] }\n", "a script"},
 		{"handlers:\n  a: { command: [python3.11, -c, \"print({args.x})\"] }\n", "a script"},
@@ -235,7 +245,7 @@ Test(exec_command, options_of_scripts_in_files_are_their_own)
 {
 	static const char *const texts[] = {
 		"handlers:\n  a: { command: [python3, resize.py, -crop, \"{args.x}\"] }\n",
-		"handlers:\n  a: { command: [sh, -c, \"ls \\\"$1\\\" {id} {dir}\", sh, \"{args.x}\"] }\n",
+		"handlers:\n  a: { command: [sh, -c, \"ls \\\"$1\\\" {task} {dir}\", sh, \"{args.x}\"] }\n",
 		"handlers:\n  a: { command: [cc, -c, \"{args.x}\"] }\n",
 	};
 

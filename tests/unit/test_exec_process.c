@@ -2,7 +2,14 @@
 #include "exec_lab.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static void script_spec(struct buf *spec, const char *script, const char *more)
@@ -308,6 +315,36 @@ Test(exec_process, no_descriptor_of_the_worker)
 	cr_assert_str_eq(trial->output, "/dev/null\n0\n1\n2\n3\n");
 	cr_assert(leak > 2);
 	close(leak);
+	finish(lab, trial);
+}
+
+/* As a container's filter that is older than the call. */
+static void forbid_close_range(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+
+	cr_assert(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	cr_assert(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+Test(exec_process, no_descriptor_of_the_worker_where_they_cannot_be_closed_together)
+{
+	struct rlimit few = {.rlim_cur = 256, .rlim_max = 256};
+	struct lab *lab;
+	struct trial *trial;
+
+	cr_assert(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	lab = lab_open(NULL);
+	cr_assert(open("/dev/zero", O_RDONLY) > 2);
+	forbid_close_range();
+	trial = run_script(lab, "exec ls /proc/self/fd", NULL);
+	cr_assert_str_eq(trial->output, "0\n1\n2\n3\n");
 	finish(lab, trial);
 }
 
