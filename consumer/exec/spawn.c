@@ -1,13 +1,14 @@
 #include "exec/spawn.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,18 +51,31 @@ static void reset_signals(const sigset_t *changed)
 	sigprocmask(SIG_SETMASK, &action.sa_mask, NULL);
 }
 
+#define FEW 4096 /* what a worker has open at most, where nobody tells */
+
 /* Also where a filter of system calls does not know close_range: not all that libraries open is closed by exec. */
 static void close_from(int first) NOT_SANITIZED;
 static void close_from(int first)
 {
-	struct rlimit limit;
+	_Alignas(struct dirent64) char entries[1024];
+	long size = 0;
+	int list;
 
 	if (close_range((unsigned)first, ~0U, 0) == 0)
 		return;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
-		limit.rlim_cur = INT_MAX;
-	for (int fd = first; fd < (int)limit.rlim_cur; fd++)
-		close(fd);
+	/* the limit may be a billion; and this is between vfork and exec, where opendir must not be called */
+	list = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+	while (list >= 0 && (size = syscall(SYS_getdents64, list, entries, sizeof entries)) > 0)
+		for (char *at = entries; at < entries + size; at += ((struct dirent64 *)at)->d_reclen) {
+			int fd = atoi(((struct dirent64 *)at)->d_name);
+			if (fd >= first && fd != list)
+				close(fd);
+		}
+	if (list < 0 || size < 0)
+		for (int fd = first; fd < FEW; fd++)
+			close(fd);
+	else
+		close(list);
 }
 
 /* dup2 clears close-on-exec, but not where both numbers are the same: none of ours is below 3 (children_open). What
