@@ -82,6 +82,16 @@ void acks_item_durable(struct item *item)
 	intake->late_last = late;
 }
 
+void acks_item_ran(struct item *item, bool gone)
+{
+	struct worker *worker = item->worker;
+
+	if (gone && item->tag && item->generation == worker->intake.generation)
+		intake_again(worker, "Redis has lost a job that ran");
+	else
+		acks_item_durable(item);
+}
+
 /* The time alone does not do: a Redis that died a moment after its answer may not have been missed yet. It has to have
  * lived so long. */
 void acks_tick(struct worker *worker)

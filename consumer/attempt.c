@@ -96,10 +96,7 @@ static void on_settled(void *data, const struct store_reply *reply)
 	else if (strcmp(store_text_at(reply, 0), "stale") == 0)
 		log_line(LOG_LEVEL_WARN, &job, "its outcome came too late: the lease had been lost");
 	fleet_follow(worker->fleet, item->id, item->job.run, reply);
-	if (strcmp(store_text_at(reply, 0), "gone") == 0 && item->tag && item->generation == worker->intake.generation)
-		intake_again(worker, "Redis has lost a job that ran"); /* its message comes again */
-	else
-		acks_item_durable(item);
+	acks_item_ran(item, strcmp(store_text_at(reply, 0), "gone") == 0);
 	item_free(item);
 	if (worker->draining)
 		drain_look(worker);
@@ -224,7 +221,7 @@ static void forget(struct item *item)
 	metrics_outcome(item, METRICS_LOST);
 	free_slot(item);
 	DL_DELETE(worker->running, item);
-	acks_item_durable(item);
+	acks_item_ran(item, item->gone);
 	item_free(item);
 	if (worker->draining)
 		drain_look(worker);
@@ -383,6 +380,7 @@ static void on_renewed(void *data, const struct store_reply *reply)
 		struct log_job job = item_log(item);
 		log_line(LOG_LEVEL_WARN, &job, "its lease was lost to another worker: killing it");
 		item->lost = true;
+		item->gone = !store_text_at(reply, 1)[0];
 		if (item->attempt) {
 			exec_stop(item->attempt, EXEC_STOP_KILL);
 		} else if (item->parked) {

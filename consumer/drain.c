@@ -92,7 +92,7 @@ static void on_handed_back(void *data, const struct store_reply *reply)
 		log_line(LOG_LEVEL_INFO, &job, "handed back: the worker stops");
 	fleet_follow(worker->fleet, item->id, item->job.run, reply);
 	DL_DELETE(worker->running, item);
-	acks_item_durable(item);
+	acks_item_ran(item, strcmp(store_text_at(reply, 0), "gone") == 0);
 	item_free(item);
 	if (worker->draining)
 		drain_look(worker);

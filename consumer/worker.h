@@ -83,6 +83,7 @@ struct item {
 	char number[24];
 	int64_t attempt_no, failures;
 	bool slot, stopped, lost, handing; /* handing: it is killed, to be handed back */
+	bool gone;                         /* it is lost, since Redis does not know the job any more */
 	bool renewing, reporting;          /* a call about it is unanswered */
 	char *said;                        /* the progress in that report */
 	char *dir;
@@ -256,6 +257,9 @@ void acks_delivered(struct acks *acks, uint64_t tag);
 void acks_item(struct item *item);
 /* Like acks_item, once what Redis answered is on disk. */
 void acks_item_durable(struct item *item);
+/* The same for one whose attempt is over here; `gone`: Redis does not know the job any more, so its message has to come
+ * again. */
+void acks_item_ran(struct item *item, bool gone);
 void acks_tag(struct worker *worker, uint64_t generation, uint64_t tag);
 void acks_tick(struct worker *worker);
 /* Drops the acknowledgements that wait for Redis' disk. */

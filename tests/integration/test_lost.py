@@ -180,3 +180,18 @@ def test_what_a_worker_holds_outlives_its_queue(fleet):
     open(gate, "w").close()
     fleet.wait("held", "succeeded", 30)
     fleet.settled()
+
+
+def test_what_redis_has_lost_is_not_acknowledged_when_it_is_handed_back(fleet):
+    """Somebody removes the record of a job that runs, and its worker is told to leave. After a second its message would have
+    been acknowledged on the strength of its claim: so where this machine is that slow, it is done again."""
+    queue = fleet.prefix + ".default.normal"
+    for i in range(8):
+        worker = fleet.worker("--slots", 1, "--grace", "0s")
+        fleet.publish({"task": "sleep", "id": "r%d" % i, "args": {"ms": 60000}})
+        fleet.wait("r%d" % i, "running")
+        fleet.redis.delete(fleet.key("job", "r%d" % i))
+        assert worker.stop() == 0
+        if fleet.queue_length(queue) == 1:
+            return
+    raise AssertionError("its message has been acknowledged each time")
