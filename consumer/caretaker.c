@@ -20,7 +20,6 @@
 #define SWEEP_LIMIT "1000"
 #define FLOWS_MAX 5000 /* with more under way it is for others to sweep */
 #define RETURN_MS 3000 /* in which a worker that lost Redis has found it again: see backoff in the store's session */
-#define QUEUE_BUSY_MS 10000 /* an invitation is left alone for so long where its queue has messages ready */
 
 /* A lease as it was first seen. */
 struct seen {
@@ -70,93 +69,9 @@ static void each(struct worker *worker, const struct store_reply *ids, const cha
 	}
 }
 
-/* --- overdue invitations --- */
-
-struct overdue {
-	struct worker *worker;
-	char *pool, *priority, *task, *queued_at;
-	char id[];
-};
-
-static void overdue_free(struct overdue *o)
-{
-	free(o->pool);
-	free(o->priority);
-	free(o->task);
-	free(o->queued_at);
-	free(o);
-}
-
-static void on_depth(void *data, int64_t messages, int64_t consumers)
-{
-	struct overdue *o = data;
-	struct worker *worker = o->worker;
-
-	(void)consumers;
-	FAULT_POINT(OVERDUE_READY);
-	if (messages == 0 || messages == -1) {
-		worker->counts.care[COUNT_CARE_OUTBOX]++;
-		fleet_invite(worker->fleet, o->id, o->pool, o->priority, o->task, o->queued_at);
-	}
-	overdue_free(o);
-}
-
-/* While Redis is full, new messages wait here unadmitted and fill what the broker sends ahead; invitations lie behind
- * them. An entry of the outbox says as much as an invitation: what has a slot free here is begun without one. */
-static bool take_without_message(struct worker *worker, const struct overdue *o)
-{
-	if (!store_full(worker->store) || worker->draining || strcmp(o->pool, worker->options.pool) != 0 ||
-	    schedule_held(worker) >= schedule_free_slots(worker))
-		return false;
-	for (size_t i = 0; i < worker->level_count; i++)
-		if (strcmp(worker->levels[i].name, o->priority) == 0) {
-			schedule_hold(item_new(worker, i, worker->intake.generation, 0, o->id));
-			return true;
-		}
-	return false;
-}
-
-static void on_overdue(void *data, const struct store_reply *reply)
-{
-	struct overdue *o = data;
-	struct worker *worker = o->worker;
-	char queue[TOPOLOGY_NAME_MAX];
-
-	if (strcmp(store_text_at(reply, 0), "queued") != 0) {
-		overdue_free(o);
-		return;
-	}
-	o->pool = xstrdup(store_text_at(reply, 1));
-	o->priority = xstrdup(store_text_at(reply, 2));
-	o->task = xstrdup(store_text_at(reply, 3));
-	o->queued_at = xstrdup(store_text_at(reply, 4));
-	if (take_without_message(worker, o)) {
-		overdue_free(o);
-		return;
-	}
-	topology_queue(queue, worker->options.prefix, o->pool, o->priority);
-	publisher_depth(worker->publisher, queue, on_depth, o);
-}
-
-/* What has been looked at is not overdue again for some time, however long ago it was owed: what cannot be done now
- * must not hide what lies behind it. */
-static void put_off(struct worker *worker, enum store_key key, const char *id, int64_t until)
+void caretaker_put_off(struct worker *worker, enum store_key key, const char *id, int64_t until)
 {
 	store_format(worker->store, NULL, NULL, "ZADD %k XX GT %d %s", key, "", until, id);
-}
-
-static void sweep_outbox(struct worker *worker, const struct store_reply *ids, int64_t redis_now)
-{
-	for (size_t i = 0; i < store_reply_count(ids); i++) {
-		const char *id = store_text_at(ids, i);
-		size_t len = strlen(id) + 1;
-		struct overdue *o = xcalloc(1, sizeof *o + len);
-		o->worker = worker;
-		memcpy(o->id, id, len);
-		put_off(worker, KEY_OUTBOX, id, redis_now + QUEUE_BUSY_MS);
-		/* one script, since what is not queued is struck off: it may be queued again a moment later */
-		store_script(worker->store, "owe", id, NULL, NULL, 0, on_overdue, o);
-	}
 }
 
 /* --- registrations, ends, replies --- */
@@ -165,7 +80,7 @@ static void sweep_settling(struct worker *worker, const struct store_reply *ids,
 {
 	worker->counts.care[COUNT_CARE_SETTLING] += store_reply_count(ids);
 	for (size_t i = 0; i < store_reply_count(ids); i++) {
-		put_off(worker, KEY_SETTLING, store_text_at(ids, i), redis_now);
+		caretaker_put_off(worker, KEY_SETTLING, store_text_at(ids, i), redis_now);
 		fleet_resume(worker->fleet, store_text_at(ids, i), NULL, NULL);
 	}
 }
@@ -174,7 +89,7 @@ static void sweep_replies(struct worker *worker, const struct store_reply *ids, 
 {
 	worker->counts.care[COUNT_CARE_REPLIES] += store_reply_count(ids);
 	for (size_t i = 0; i < store_reply_count(ids); i++) {
-		put_off(worker, KEY_REPLIES, store_text_at(ids, i), redis_now + 5000);
+		caretaker_put_off(worker, KEY_REPLIES, store_text_at(ids, i), redis_now + 5000);
 		fleet_reply(worker->fleet, store_text_at(ids, i));
 	}
 }
@@ -299,7 +214,7 @@ static void on_sweep(void *data, const struct store_reply *reply)
 	if (fleet_has_room(worker->fleet)) {
 		each(worker, store_reply_at(reply, 1), "due", COUNT_CARE_DUE);
 		each(worker, store_reply_at(reply, 2), "expire", COUNT_CARE_EXPIRED);
-		sweep_outbox(worker, store_reply_at(reply, 3), redis_now);
+		overdue_sweep(worker, store_reply_at(reply, 3), redis_now);
 		sweep_settling(worker, store_reply_at(reply, 4), redis_now);
 		sweep_replies(worker, store_reply_at(reply, 5), redis_now);
 	}

@@ -13,6 +13,7 @@
  *   results.c    what its predecessors resulted in
  *   presence.c   the worker's record, and whether others are idle while jobs are held here
  *   caretaker.c  what dead processes left undone
+ *   overdue.c    of that, invitations that are overdue
  *   drain.c      SIGTERM
  *   health.c     what the service manager hears: ready, well, stopping
  *   metrics.c    what is counted, over HTTP; metrics.h says which file does what
@@ -214,6 +215,7 @@ struct worker {
 	int64_t store_down_since, publisher_down_since;
 	int64_t redis_ahead_ms; /* Redis' clock less the monotonic one of this machine; 0: not known yet */
 	struct caretaker *caretaker;
+	struct asked_queue *asked_queues; /* overdue.c: by name */
 	struct health health;
 	struct counts counts;
 	struct metrics *metrics; /* NULL: nobody asks */
@@ -366,6 +368,12 @@ void handback_held(struct item *item);
 void caretaker_start(struct worker *worker);
 void caretaker_stop(struct worker *worker);
 bool caretaker_has_role(const struct worker *worker);
+/* What has been looked at is not overdue again before `until` (Redis' clock), however long ago it was owed: what cannot
+ * be done now must not hide what lies behind it. */
+void caretaker_put_off(struct worker *worker, enum store_key key, const char *id, int64_t until);
+
+/* overdue.c: looks at what the outbox lists as overdue, and invites again where that is needed */
+void overdue_sweep(struct worker *worker, const struct store_reply *ids, int64_t redis_now);
 
 /* drain.c */
 void drain_begin(struct worker *worker, int signal);

@@ -129,6 +129,17 @@ def test_a_backlog_is_not_doubled(fleet):
     until(lambda: fleet.queue_length(queue) == 1, 10, "it is sent again where the queue is empty")
 
 
+def test_an_old_backlog_is_looked_at_less_often(fleet):
+    """What has been queued for an hour need not be asked for every ten seconds."""
+    fleet.worker()
+    fleet.command("submit", "noop", "--id", "a", "--pool", "other", check=0)
+    until(lambda: fleet.queue_length(fleet.prefix + ".other.normal") == 1)
+    now = int(fleet.job("a")["queued_at"])
+    fleet.redis.hset(fleet.key("job", "a"), "queued_at", now - 3600000)
+    fleet.redis.zadd(fleet.key("outbox"), {"a": 1}, xx=True)
+    until(lambda: fleet.redis.zscore(fleet.key("outbox"), "a") >= now + 240000, 10, "it is left alone for minutes")
+
+
 def test_a_second_reply_is_recognised(fleet):
     """A worker that died between a reply and striking it off: the next one sends the same, with the same message_id."""
     queue = fleet.reply_queue()
