@@ -218,7 +218,9 @@ class Run:
 
     def tests(self, kind):
         wanted = re.compile(os.environ.get("TESTS", ""))
-        all_tests = [sort(file, self.build) for pattern, sort in kind.files for file in sorted(glob.glob(pattern))]
+        # The long ones first, as far as their size tells, so that no lane is idle while the last one runs.
+        files = [(sort, file) for pattern, sort in kind.files for file in glob.glob(pattern)]
+        all_tests = [sort(file, self.build) for sort, file in sorted(files, key=lambda each: -os.path.getsize(each[1]))]
         return [test for test in all_tests if wanted.search(test.name)]
 
     def kind(self, name):
