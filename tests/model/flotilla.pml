@@ -6,8 +6,8 @@
  * lost, that its receiver dies first, and that others come in between are steps of their own. The broker is a number of
  * messages for each job. Time is not there: a lease runs out, an entry is overdue, a retry is due, whenever that could be.
  *
- * What goes wrong is rationed (CRASHES, SLOW, DUPS, RESENDS, FAILS, DRAINS, CANCELS, PURGES, FORGETS), so every run comes
- * to an end. The judge looks at each end: nothing may be left undone. That no run goes on for ever is checked by itself (-DNP).
+ * What goes wrong is rationed (CRASHES, SLOW, DUPS, RESENDS, FAILS, DRAINS, CANCELS, PURGES, DELETES, FORGETS), so every run
+ * comes to an end. The judge looks at each end: nothing may be left undone. That no run goes on for ever is checked by itself (-DNP).
  */
 
 /* --- what is checked, by the names under which spin complains ------------------------------------------------------ */
@@ -57,6 +57,9 @@ hidden byte nothing_is_left_over;            /* outbox, settling, leases, queues
 #endif
 #ifndef PURGES
 #define PURGES 0 /* the queue loses its invitations */
+#endif
+#ifndef DELETES
+#define DELETES 0 /* the queue is deleted while a worker has a message of it, about a job that Redis knows */
 #endif
 #ifndef FORGETS
 #define FORGETS 0 /* Redis comes back without its last second (0 or 1) */
@@ -177,6 +180,9 @@ byte message[ACTORS], message_job[ACTORS], bound[ACTORS], may_ack[ACTORS];
 
 byte crashes = CRASHES, slow = SLOW, dups = DUPS, resends = RESENDS, fails = FAILS, drains = DRAINS, purges = PURGES,
      cancels = CANCELS;
+#if DELETES
+byte deletes = DELETES;
+#endif
 
 /* What the last answer leads to, and the job that it is about; 0 between steps. */
 #define NOTHING 0
@@ -581,10 +587,29 @@ inline cancel(j) { /* cancel.lua; who sent it dies, so that the caretaker tells 
 inline owe(me, j) { /* owe.lua, for what is held and not begun */
 	if
 	:: state[j] == QUEUED -> outbox = outbox | BIT(j); at[me] = HAND_OVER
+#ifdef MUTANT_FRESH_HANDED_OVER
+	:: state[j] == NONE && kind[me] == JOB -> at[me] = HAND_OVER
+#endif
 	:: state[j] == NONE && kind[me] == JOB -> at[me] = ADMIT
 	:: else -> got = OVER
 	fi
 }
+
+#ifdef FRESH
+/* Only held, so far: no script about it is under way. Its session is lost, and what it was with it; what it registered is
+ * owed an invitation, since its message may be gone as well (forget_held). */
+#define IS_HELD(me) ((at[me] == START || at[me] == CLAIM) && kind[me] != LOCAL_CLAIM && token[job[me]] != MINE(me))
+inline forget_held(me, j) {
+	skip;
+#ifndef MUTANT_HELD_FORGOTTEN
+	if
+	:: at[me] == CLAIM && kind[me] == JOB && state[j] == QUEUED -> outbox = outbox | BIT(j)
+	:: else
+	fi;
+#endif
+	free_item(me)
+}
+#endif
 
 /* --- the caretaker's own ------------------------------------------------------------------------------------------- */
 
@@ -761,6 +786,11 @@ end:	do
 			:: ANSWER_LOST; at[me] = ADMIT; todo[me] = 0
 			:: skip
 			fi
+#ifdef FRESH
+		/* held without being admitted, for too long, or Redis is full */
+		:: at[me] == START && token[job[me]] != MINE(me) -> at[me] = ADMIT
+		:: IS_HELD(me) && message[me] == NO -> forget_held(me, job[me])
+#endif
 		:: at[me] == START || at[me] == CLAIM ->
 			if
 			:: resends > 0 -> resends--; pick = at[me]; claim(me, job[me]); at[me] = pick; got = NOTHING
@@ -809,6 +839,11 @@ end:	do
 		:: at[me] == CLAIM && token[job[me]] != MINE(me) && drains > 0 ->
 			drains--;
 			owe(me, job[me])
+#ifdef FRESH
+		:: at[me] == START && token[job[me]] != MINE(me) && drains > 0 ->
+			drains--;
+			owe(me, job[me])
+#endif
 		:: at[me] == HAND_OVER ->
 			publish(job[me]);
 #ifdef MUTANT_HANDED_OVER_AT_ONCE
@@ -932,6 +967,14 @@ end:	do
 	:: atomic { dups > 0 && ANY(CAN_DOUBLE) -> dups--; PICK(CAN_DOUBLE); publish(pick); pick = 0 }
 #if CANCELS
 	:: atomic { cancels > 0 && ANY(CAN_CANCEL) -> cancels--; PICK(CAN_CANCEL); cancel(pick); pick = 0 }
+#endif
+#if DELETES
+	:: d_step { deletes > 0 && message[0] != NO && state[message_job[0]] != NONE ->
+		deletes--;
+		message[0] = NO;
+		message_job[0] = 0;
+		may_ack[0] = NOT_YET;
+		bound[0] = 0 }
 #endif
 	:: atomic { purges > 0 && ANY(HAS_INVITATION) -> purges--; PICK(HAS_INVITATION); invitations[pick] = 0; pick = 0 }
 #if FORGETS
