@@ -1,6 +1,7 @@
 /* Overdue invitations, for the caretaker. What is owed and still queued is published again where its queue shows no
- * message ready, so that a backlog is never doubled: its own invitation may be among what lies there. A queue is asked
- * once for all that wait for its answer. */
+ * message ready, so that a backlog is never doubled: its own invitation may be among what lies there. One that was
+ * never confirmed is published behind a backlog as well, once: whoever was to send it may have died, and such a queue
+ * need never run empty. A queue is asked once for all that wait for its answer. */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -14,10 +15,13 @@
 #define BUSY_PART                                                                                                      \
 	10 /* and for this part of the time since its job was queued: a backlog that is old is looked at less often */
 
+#define CONFIRMED_MS 300000 /* by which invited.lua moves an entry on */
+#define UNSENT_MS 60000     /* it is on its way for less */
+
 struct overdue {
 	struct overdue *prev, *next;
 	struct worker *worker;
-	int64_t redis_now;
+	int64_t redis_now, owed_at; /* owed_at: as the outbox had it */
 	char *pool, *priority, *task, *queued_at;
 	char id[];
 };
@@ -39,10 +43,21 @@ static void overdue_free(struct overdue *o)
 	free(o);
 }
 
-static void leave_alone(const struct overdue *o)
+static void invite(struct overdue *o)
 {
-	int64_t ms = (o->redis_now - strtoll(o->queued_at, NULL, 10)) / BUSY_PART;
+	o->worker->counts.care[COUNT_CARE_OUTBOX]++;
+	fleet_invite(o->worker->fleet, o->id, o->pool, o->priority, o->task, o->queued_at);
+}
 
+/* There are messages in its queue. */
+static void look_behind(struct overdue *o)
+{
+	int64_t queued_at = strtoll(o->queued_at, NULL, 10), age = o->redis_now - queued_at, ms = age / BUSY_PART;
+
+	if (o->owed_at < queued_at + CONFIRMED_MS && age >= UNSENT_MS && !store_full(o->worker->store)) {
+		ms = CONFIRMED_MS;
+		invite(o);
+	}
 	if (ms > BUSY_MS)
 		caretaker_put_off(o->worker, KEY_OUTBOX, o->id, o->redis_now + (ms < BUSY_MAX_MS ? ms : BUSY_MAX_MS));
 }
@@ -50,12 +65,10 @@ static void leave_alone(const struct overdue *o)
 static void decide(struct overdue *o, int64_t messages)
 {
 	FAULT_POINT(OVERDUE_READY);
-	if (messages > 0) {
-		leave_alone(o);
-	} else if (messages == 0 || messages == -1) {
-		o->worker->counts.care[COUNT_CARE_OUTBOX]++;
-		fleet_invite(o->worker->fleet, o->id, o->pool, o->priority, o->task, o->queued_at);
-	}
+	if (messages > 0)
+		look_behind(o);
+	else if (messages == 0 || messages == -1)
+		invite(o);
 	overdue_free(o);
 }
 
@@ -122,14 +135,15 @@ static void on_owed(void *data, const struct store_reply *reply)
 		ask(o);
 }
 
-void overdue_sweep(struct worker *worker, const struct store_reply *ids, int64_t redis_now)
+void overdue_sweep(struct worker *worker, const struct store_reply *entries, int64_t redis_now)
 {
-	for (size_t i = 0; i < store_reply_count(ids); i++) {
-		const char *id = store_text_at(ids, i);
+	for (size_t i = 0; i + 1 < store_reply_count(entries); i += 2) {
+		const char *id = store_text_at(entries, i);
 		size_t len = strlen(id) + 1;
 		struct overdue *o = xcalloc(1, sizeof *o + len);
 		o->worker = worker;
 		o->redis_now = redis_now;
+		o->owed_at = store_int_at(entries, i + 1);
 		memcpy(o->id, id, len);
 		caretaker_put_off(worker, KEY_OUTBOX, id, redis_now + BUSY_MS);
 		/* one script, since what is not queued is struck off: it may be queued again a moment later */

@@ -28,6 +28,8 @@ struct handing {
 	struct worker *worker;
 	struct item *item; /* NULL: it has been taken back */
 	int64_t since;
+	char queued_at[24];
+	char id[];
 };
 
 static void on_handed(void *data, enum publish_outcome outcome)
@@ -37,6 +39,8 @@ static void on_handed(void *data, enum publish_outcome outcome)
 
 	BROKER_FAULT(handing->worker->intake.broker, HELD_CONFIRMED);
 	DL_DELETE(handing->worker->handing, handing);
+	if (outcome == PUBLISH_CONFIRMED)
+		fleet_invited(handing->worker->fleet, handing->id, handing->queued_at);
 	free(handing);
 	if (!item)
 		return;
@@ -46,12 +50,15 @@ static void on_handed(void *data, enum publish_outcome outcome)
 	item_free(item);
 }
 
-static void hand(struct item *item, const char *pool, const char *priority, const char *task)
+static void hand(struct item *item, const char *pool, const char *priority, const char *task, const char *queued_at)
 {
 	struct worker *worker = item->worker;
-	struct handing *handing = xmalloc(sizeof *handing);
+	size_t len = strlen(item->id) + 1;
+	struct handing *handing = xmalloc(sizeof *handing + len);
 
 	*handing = (struct handing){.worker = worker, .item = item, .since = clock_mono_ms()};
+	snprintf(handing->queued_at, sizeof handing->queued_at, "%s", queued_at);
+	memcpy(handing->id, item->id, len);
 	DL_APPEND(worker->handing, handing);
 	publisher_invite(worker->publisher, item->id, pool, priority, task, on_handed, handing);
 }
@@ -83,7 +90,8 @@ static void on_owed(void *data, const struct store_reply *reply)
 	struct item *item = data;
 
 	if (strcmp(store_text_at(reply, 0), "queued") == 0) {
-		hand(item, store_text_at(reply, 1), store_text_at(reply, 2), store_text_at(reply, 3));
+		hand(item, store_text_at(reply, 1), store_text_at(reply, 2), store_text_at(reply, 3),
+		     store_text_at(reply, 4));
 		return;
 	}
 	if (store_reply_error(reply) && item->decoded) {

@@ -372,8 +372,8 @@ bool caretaker_has_role(const struct worker *worker);
  * be done now must not hide what lies behind it. */
 void caretaker_put_off(struct worker *worker, enum store_key key, const char *id, int64_t until);
 
-/* overdue.c: looks at what the outbox lists as overdue, and invites again where that is needed */
-void overdue_sweep(struct worker *worker, const struct store_reply *ids, int64_t redis_now);
+/* overdue.c: looks at what the outbox lists as overdue (ids and times), and invites again where that is needed */
+void overdue_sweep(struct worker *worker, const struct store_reply *entries, int64_t redis_now);
 
 /* drain.c */
 void drain_begin(struct worker *worker, int signal);

@@ -53,6 +53,14 @@ static void on_invited(void *data, enum publish_outcome outcome)
 	fleet_published(fleet, outcome);
 }
 
+void fleet_invited(struct fleet *fleet, const char *id, const char *queued_at)
+{
+	const struct store_arg args[] = {STORE_TEXT(queued_at)};
+
+	if (!store_full(fleet->store))
+		store_script(fleet->store, "invited", id, NULL, args, 1, NULL, NULL);
+}
+
 void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const char *priority, const char *task,
 		  const char *queued_at)
 {

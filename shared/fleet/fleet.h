@@ -86,6 +86,8 @@ void fleet_resume(struct fleet *fleet, const char *id, void (*done)(void *data),
  * the job has been queued again since `queued_at`, as its record had it. */
 void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const char *priority, const char *task,
 		  const char *queued_at);
+/* That move, where somebody else has published it. */
+void fleet_invited(struct fleet *fleet, const char *id, const char *queued_at);
 /* Publishes the replies that a job that has ended owes. */
 void fleet_reply(struct fleet *fleet, const char *id);
 

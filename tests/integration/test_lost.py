@@ -1,5 +1,6 @@
 """Ways in which a message could fall between two chairs, each found once: it has to lie where somebody looks."""
 import json
+import signal
 
 import pika
 
@@ -136,8 +137,43 @@ def test_an_old_backlog_is_looked_at_less_often(fleet):
     until(lambda: fleet.queue_length(fleet.prefix + ".other.normal") == 1)
     now = int(fleet.job("a")["queued_at"])
     fleet.redis.hset(fleet.key("job", "a"), "queued_at", now - 3600000)
-    fleet.redis.zadd(fleet.key("outbox"), {"a": 1}, xx=True)
+    fleet.redis.zadd(fleet.key("outbox"), {"a": now - 3300000}, xx=True)
     until(lambda: fleet.redis.zscore(fleet.key("outbox"), "a") >= now + 240000, 10, "it is left alone for minutes")
+    assert fleet.queue_length(fleet.prefix + ".other.normal") == 1
+
+
+def test_an_invitation_that_was_never_sent_comes_behind_a_backlog(fleet):
+    """Who was to send it has died, and its queue need never run empty. It is sent once more, not at each look."""
+    queue = fleet.prefix + ".other.normal"
+    fleet.worker()
+    fleet.command("submit", "noop", "--id", "a", "--pool", "other", check=0)
+    until(lambda: fleet.queue_length(queue) == 1)
+    fleet.channel.queue_purge(queue)
+    fleet.command("submit", "noop", "--id", "b", "--pool", "other", check=0)
+    until(lambda: fleet.queue_length(queue) == 1)
+    before = int(fleet.job("a")["queued_at"]) - 100000
+    fleet.redis.hset(fleet.key("job", "a"), "queued_at", before)
+    fleet.redis.zadd(fleet.key("outbox"), {"a": before}, xx=True)
+    until(lambda: fleet.queue_length(queue) == 2, 10, "it is sent")
+    until(lambda: fleet.redis.zscore(fleet.key("outbox"), "a") >= before + 300000, 10, "it is confirmed")
+
+
+def test_what_is_handed_back_is_noted_as_sent(fleet):
+    """What a full worker holds goes to an idle one, and its invitation, once confirmed, is not overdue for minutes."""
+    full = fleet.worker("--slots", 1, "--allow-exec")
+    gate = fleet.dir + "/gate"
+    script = ["sh", "-c", "while [ ! -e %s ]; do sleep 0.05; done" % gate]
+    fleet.publish({"task": "exec", "id": "runs", "argv": script})
+    fleet.wait("runs", "running")
+    fleet.publish({"task": "exec", "id": "held", "argv": script})
+    fleet.wait("held", "queued")
+    full.process.send_signal(signal.SIGTERM)
+    until(lambda: (fleet.redis.zscore(fleet.key("outbox"), "held") or 0) >= int(fleet.job("held")["queued_at"]) + 300000, 10,
+          "its invitation is confirmed")
+    open(gate, "w").close()
+    fleet.worker("--allow-exec")
+    fleet.wait_all(["runs", "held"])
+    fleet.settled()
 
 
 def test_a_second_reply_is_recognised(fleet):

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- What is due, read for the caretaker: scheduled jobs, deadlines, overdue invitations, registrations, ends and replies, leases that end
--- within `ahead` ms, workers not heard of for a lease.
+-- What is due, read for the caretaker: scheduled jobs, deadlines, overdue invitations with their times, registrations, ends and replies,
+-- leases that end within `ahead` ms, with their times, workers not heard of for a lease.
 local scheduled, expiring, outbox, settling, replies, leases, workers = unpack(KEYS)
 local name, run, events, ahead, lease, limit = unpack(ARGV)
 local time = redis.call('TIME')
@@ -9,6 +9,6 @@ local function before(key, at, ...)
   return redis.call('ZRANGEBYSCORE', key, '-inf', at, ...)
 end
 return {tostring(now), before(scheduled, now, 'LIMIT', 0, limit), before(expiring, now, 'LIMIT', 0, limit),
-  before(outbox, now - 3000, 'LIMIT', 0, limit), before(settling, now - 5000, 'LIMIT', 0, limit),
+  before(outbox, now - 3000, 'WITHSCORES', 'LIMIT', 0, limit), before(settling, now - 5000, 'LIMIT', 0, limit),
   before(replies, now - 5000, 'LIMIT', 0, limit), before(leases, now + ahead, 'WITHSCORES', 'LIMIT', 0, limit),
   before(workers, now - lease, 'LIMIT', 0, limit)}
