@@ -4,6 +4,7 @@ what it wants. Where one goes on where others ended, it says so, and a selection
 
 Jobs write down, in the volume that all workers share, when they begin and end: so it is counted from outside how often each ran."""
 import collections
+import functools
 import json
 import os
 import re
@@ -17,8 +18,10 @@ import pika
 import pytest
 import yaml
 
-from fleet import ROOT, until
+import fleet
+from fleet import ROOT
 
+until = functools.partial(fleet.until, pause=0.25)  # each look starts processes, of which the fleet is to have no less
 pytestmark = pytest.mark.after("test_up")
 
 SITE = os.environ["COMPOSE_SITE"]

@@ -18,8 +18,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.path.abspath(os.environ.get("FLOTILLA_BUILD", os.path.join(ROOT, "build", "plain")))
 
 
-def until(condition, seconds=20, what="the condition"):
-    """The first true value of condition(); fails when there has been none for `seconds`."""
+def until(condition, seconds=20, what="the condition", pause=0.02):
+    """The first true value of condition(), which is asked anew after each `pause`; fails when there has been none for `seconds`."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -27,7 +27,7 @@ def until(condition, seconds=20, what="the condition"):
             return value
         if time.monotonic() > end:
             raise AssertionError("%s: not within %s s" % (what() if callable(what) else what, seconds))
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 class Worker:
