@@ -25,9 +25,7 @@ def test_thousands_of_predecessors_in_one_message(fleet):
     fleet.publish({"task": "noop", "id": "last", "after": many})
     assert fleet.wait("last", "waiting", 30)
     until(lambda: fleet.job("last").get("pending") == "20000", 30)
-    for id in many[:-1]:
-        fleet.channel.basic_publish(fleet.prefix, "default.normal", json.dumps({"task": "noop", "id": id}).encode(),
-                                    pika.BasicProperties(delivery_mode=2))
+    fleet.command("publish", "-", stdin="".join('{"task": "noop", "id": "%s"}\n' % id for id in many[:-1]), check=0)
     until(lambda: fleet.job("last").get("pending") == "1", 60, lambda: str(fleet.job("last")))
     fleet.publish({"task": "noop", "id": many[-1]})
     fleet.wait("last", "succeeded")
