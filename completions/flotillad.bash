@@ -7,7 +7,7 @@ _flotillad() {
 	--work-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$current") ;;
 	*)
-		mapfile -t COMPREPLY < <(compgen -W "--pool --slots --name --handlers --work-dir --allow-exec --job-user --replay-dir --signing-keys --require-signed --require-user --lease --grace \
+		mapfile -t COMPREPLY < <(compgen -W "--pool --slots --name --handlers --work-dir --allow-exec --job-user --replay-dir --signing-keys --require-signed --require-user --max-timeout --lease --grace \
 			--aging --max-lost --keep-dirs --retry-services --max-body --priorities --metrics --log-format --verbose --amqp --redis \
 			--prefix --tls-ca --tls-cert --tls-key --config --help --version" -- "$current")
 		;;

@@ -46,6 +46,7 @@ static const struct argp_option options[] = {
 	{"job-user", 'u', "USER", 0, "who runs the jobs of handlers that name no user [the worker's user]", 2},
 	{"signing-keys", 'K', "FILE", 0, "the keys by which jobs are signed: lines of ID and KEY", 2},
 	{"require-signed", 'S', NULL, 0, "take no message that is not signed with one of them", 2},
+	{"max-timeout", 'T', "DURATION", 0, "for one attempt, whatever jobs and handlers say [none]", 2},
 	{"require-user", 'U', NULL, 0, "take only messages whose user_id says who published them", 2},
 	{"lease", 'l', "DURATION", 0, "how long a running job is this worker's without a sign of life [10s]", 3},
 	{"grace", 'g', "DURATION", 0, "how long running jobs may go on after SIGTERM [30s]", 3},
@@ -122,6 +123,7 @@ static void settings_init(struct settings *s, const char *name, const char *slot
 	NUMBER("max_lost", CONFIG_INT, max_lost, "5", 1, 1000000);
 	NUMBER("keep_dirs", CONFIG_DURATION, keep_dirs_ms, "24h", 0, YEAR);
 	NUMBER("retry_services", CONFIG_DURATION, retry_services_ms, "60s", 0, YEAR);
+	NUMBER("max_timeout", CONFIG_DURATION, max_timeout_ms, NULL, 1, YEAR);
 	NUMBER("max_body", CONFIG_INT, max_body, "1048576", 1, 16 << 20);
 	add(s, (struct config_item){.key = "allow_exec", .type = CONFIG_BOOL, .target = &o->allow_exec});
 	config_signing_item(&o->signing_keys, &s->items[s->count++]);

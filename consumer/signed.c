@@ -23,6 +23,9 @@ int signed_open(struct worker *worker, struct err *err)
 		return err_set(err, ERR_USAGE,
 			       "--require-signed: there are no keys to verify with; name their file by --signing-keys");
 	worker->keyring_looked_at = clock_mono_ms();
+	if (o->require_user && o->allow_exec && !o->require_signed)
+		log_warn("--allow-exec without --require-signed: a stranger may publish to every pool, and so run any "
+			 "command in this one");
 	if (o->require_signed)
 		log_info("pool %s takes signed jobs only; %zu keys", o->pool, keyring_count(worker->keyring));
 	return 0;

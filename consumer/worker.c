@@ -219,6 +219,7 @@ static int open_executor(struct worker *worker, struct err *err)
 					     .allow_exec = o->allow_exec,
 					     .job_user = o->job_user,
 					     .replay_dir = o->replay_dir,
+					     .max_timeout_ms = o->max_timeout_ms,
 					     .keep_dirs_ms = o->keep_dirs_ms,
 					     .keep_failed_dirs_ms = o->keep_dirs_ms * 7,
 					     .amqp_url = o->amqp_url,

@@ -47,6 +47,7 @@ struct worker_options {
 	struct tls_files tls;
 	char *pool, *name, *handlers, *work_dir, *log_format, *priorities;
 	int64_t slots, lease_ms, grace_ms, aging_ms, max_lost, keep_dirs_ms, retry_services_ms, max_body;
+	int64_t max_timeout_ms; /* of an attempt; 0: none */
 	bool allow_exec, verbose, require_signed, require_user;
 	char *signing_keys; /* a file; NULL: none */
 	char *replay_dir;

@@ -104,7 +104,10 @@ void attempt_alarm(struct attempt *attempt, int64_t ms, void (*on)(uv_timer_t *)
 
 int64_t attempt_timeout_ms(const struct attempt *attempt)
 {
-	return attempt->job->timeout_ms >= 0 ? attempt->job->timeout_ms : attempt->handler->timeout_ms;
+	int64_t ms = attempt->job->timeout_ms >= 0 ? attempt->job->timeout_ms : attempt->handler->timeout_ms;
+	int64_t most = attempt->executor->max_timeout_ms;
+
+	return most > 0 && (ms < 0 || ms > most) ? most : ms;
 }
 
 static void on_patience_over(uv_timer_t *timer)

@@ -133,6 +133,7 @@ static int fill(struct executor *executor, const struct exec_options *options, s
 	executor->prefix = copy_text(options->prefix);
 	executor->worker_key = copy_text(options->worker_key);
 	executor->allow_exec = options->allow_exec;
+	executor->max_timeout_ms = options->max_timeout_ms;
 	executor->keep_dirs_ms = options->keep_dirs_ms;
 	executor->keep_failed_dirs_ms = options->keep_failed_dirs_ms;
 	executor->base_env = environ_base();

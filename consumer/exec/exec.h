@@ -26,6 +26,7 @@ struct exec_options {
 				   directory */
 	bool allow_exec;
 	const char *job_user;        /* who runs what a handler names no user for; NULL: the worker's user */
+	int64_t max_timeout_ms;      /* for one attempt, whatever job and handler say; 0: none */
 	int64_t keep_dirs_ms;        /* of jobs that succeeded */
 	int64_t keep_failed_dirs_ms; /* of the others */
 	/* for handlers with `services: true` */

@@ -77,7 +77,7 @@ struct executor {
 	struct tls_files tls; /* absolute paths, or "" */
 	char **base_env;      /* the worker's environment without FLOTILLA_*; NULL-terminated */
 	bool allow_exec;
-	int64_t keep_dirs_ms, keep_failed_dirs_ms;
+	int64_t max_timeout_ms, keep_dirs_ms, keep_failed_dirs_ms;
 	int64_t next_dir;
 	struct handlers handlers;
 	char *tasks;

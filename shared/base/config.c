@@ -12,9 +12,10 @@
 
 /* One file serves all programs of a fleet: what only the worker reads is no error to the others. */
 static const char *const worker_keys[] = {
-	"pool",      "slots",      "name",     "handlers",       "work_dir",  "allow_exec",     "metrics",
-	"lease",     "grace",      "aging",    "max_lost",       "keep_dirs", "retry_services", "log_format",
-	"log_level", "priorities", "max_body", "require_signed", "job_user",  "replay_dir",     "require_user",
+	"pool",           "slots",      "name",         "handlers",    "work_dir", "allow_exec",
+	"metrics",        "lease",      "grace",        "aging",       "max_lost", "keep_dirs",
+	"retry_services", "log_format", "log_level",    "priorities",  "max_body", "require_signed",
+	"job_user",       "replay_dir", "require_user", "max_timeout",
 };
 
 static int parse_int(const struct config_item *item, const char *text, int64_t *ret, struct err *err)

@@ -147,7 +147,7 @@ class Stream:
                 job = {"id": "%s/%d" % (self.run, len(self.ids)), "run": self.run, "task": "note", "args": {"seconds": 1.2},
                        "after": [self.ids[-back] for back in (40, 57) if back <= len(self.ids)]}
                 channel.basic_publish("flotilla", "default.normal", json.dumps(job), mandatory=True,
-                                      properties=pika.BasicProperties(content_type="application/json", delivery_mode=2))
+                                      properties=pika.BasicProperties(content_type="application/json", delivery_mode=2, user_id="outside"))
                 self.ids.append(job["id"])
 
     def __enter__(self):

@@ -446,6 +446,14 @@ def test_nobody_smuggles_a_job_into_anothers_run(guarded):
     guarded.fleet.command("doctor", check=0)
 
 
+def test_a_worker_that_lets_strangers_run_commands_says_so(guarded):
+    assert "so run any command in this one" in guarded.worker("--require-user", "--allow-exec").log()
+    channel = guarded.channel("alice")
+    guarded.publish(channel, {"id": "x", "task": "exec", "argv": ["true"]}, key="default.high", user_id="alice")
+    guarded.fleet.wait("x", "succeeded")
+    assert "any command" not in guarded.worker("--require-user").log()
+
+
 def test_a_worker_may_require_a_user(guarded):
     guarded.worker("--require-user")
     answer = guarded.ask("alice", {"id": "x", "task": "noop"}, user_id=None)

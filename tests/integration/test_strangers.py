@@ -1,11 +1,12 @@
-"""One message of a stranger's that is made to hold up the fleet: headers as large, and as deep, as a frame takes. RabbitMQ adds to
-them when it delivers a message again, the fleet does when it moves one."""
+"""What one message of a stranger's may not do to the fleet: headers as large, and as deep, as a frame takes (RabbitMQ adds to them
+when it delivers a message again, the fleet does when it moves one), and jobs that mean to stay."""
 import hashlib
 import hmac
 import json
 import os
+import shutil
 
-from fleet import until
+from fleet import ROOT, until
 from raw_headers import LARGEST, Properties, nested, padded, text
 
 
@@ -78,3 +79,22 @@ def test_headers_as_deep_as_a_frame_takes(fleet):
     publish(fleet, nested(10000), json.dumps({"id": "deep", "task": "noop"}).encode())
     fleet.wait("deep", "succeeded", 60)
     goes_on(fleet, "after")
+
+
+def test_nobody_keeps_a_slot_for_longer_than_the_worker_allows(fleet):
+    shutil.copy(os.path.join(ROOT, "examples", "runner.py"), fleet.dir)
+    with open(fleet.dir + "/r.py", "w", encoding="utf-8") as file:
+        file.write("import time, runner\nrunner.Runner().serve(lambda self, job: time.sleep(600))\n")
+    with open(fleet.dir + "/h.yaml", "w", encoding="utf-8") as file:
+        file.write("handlers:\n  slow: { command: [sleep, '600'], timeout: 1h }\n  runner: { runner: [/usr/bin/python3, r.py] }\n")
+    fleet.worker("--slots", 4, "--handlers", "h.yaml", "--allow-exec", "--max-timeout", "500ms")
+    day = 24 * 3600 * 1000
+    jobs = [{"task": "sleep", "args": {"ms": 3650 * day}, "timeout_ms": 3650 * day}, {"task": "sleep", "args": {"ms": day}}, {"task": "slow"},
+            {"task": "slow", "timeout_ms": day}, {"task": "runner", "timeout_ms": day}, {"task": "exec", "argv": ["sleep", "600"]}]
+    for number, job in enumerate(jobs):
+        fleet.publish({"id": "s%d" % number, **job})
+    fleet.publish({"id": "short", "task": "sleep", "args": {"ms": 10}, "timeout_ms": day})
+    for number, job in enumerate(jobs):
+        ended = fleet.wait("s%d" % number, "failed")
+        assert (ended["reason"], ended["error"]) == ("timeout", "timed out after 500 ms"), (job, ended)
+    fleet.wait("short", "succeeded")
