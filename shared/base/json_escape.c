@@ -1,6 +1,14 @@
 #include "base/json_escape.h"
 
+#include <stdbool.h>
+
 #include "base/utf8.h"
+
+/* U+0080 to U+009F, which terminals take for escape sequences. */
+static bool is_control(const char *text, size_t size)
+{
+	return size == 2 && (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] < 0xa0;
+}
 
 /* How many bytes from `text` on stand for themselves. */
 static size_t plain_run(const char *text, size_t len)
@@ -13,7 +21,7 @@ static size_t plain_run(const char *text, size_t len)
 			break;
 		if (c >= 0x80)
 			size = utf8_char(text + n, len - n);
-		if (size == 0)
+		if (size == 0 || is_control(text + n, size))
 			break;
 		n += size;
 	}
@@ -45,7 +53,11 @@ void json_escape(struct buf *ret, const char *text, size_t len)
 		buf_add(ret, text, run);
 		text += run;
 		len -= run;
-		if (len > 0) {
+		if (len > 1 && is_control(text, utf8_char(text, len))) {
+			buf_addf(ret, "\\u%04x", (unsigned char)text[1]);
+			text += 2;
+			len -= 2;
+		} else if (len > 0) {
 			escape_byte(ret, (unsigned char)*text);
 			text++;
 			len--;

@@ -67,9 +67,13 @@ static void add_json(struct buf *line, enum log_level level, const struct log_jo
 /* What a terminal or a reader of lines would take for something else becomes a blank. */
 static void blank_controls(struct buf *message)
 {
-	for (size_t i = 0; i < message->len; i++)
-		if ((unsigned char)message->data[i] < 0x20 || message->data[i] == 0x7f)
+	for (size_t i = 0; i < message->len; i++) {
+		unsigned char c = (unsigned char)message->data[i];
+		if (c < 0x20 || c == 0x7f)
 			message->data[i] = ' ';
+		else if (c == 0xc2 && i + 1 < message->len && (unsigned char)message->data[i + 1] < 0xa0) /* U+0080… */
+			message->data[i] = message->data[i + 1] = ' ';
+	}
 }
 
 static void add_text(struct buf *line, enum log_level level, const struct log_job *job, struct buf *message)

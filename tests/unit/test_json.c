@@ -38,6 +38,8 @@ Test(json, round_trips)
 	expect_trip("{\"b\":1,\"a\":2}", "{\"b\":1,\"a\":2}");
 	expect_trip("\"\\u0000\\n\\\"\\\\\\u007f\xc3\xa9\\ud83d\\ude00\"",
 		    "\"\\u0000\\n\\\"\\\\\\u007f\xc3\xa9\xf0\x9f\x98\x80\"");
+	/* what a terminal takes for the beginning of a sequence, and its neighbours */
+	expect_trip("\"\xc2\x80\xc2\x9b\xc2\x9f\xc2\xa0\xc3\x9b\"", "\"\\u0080\\u009b\\u009f\xc2\xa0\xc3\x9b\"");
 	expect_trip("[0.1,1e300,1.0,-0.0,1e21,0.30000000000000004]", "[0.1,1e+300,1.0,-0.0,1e+21,0.30000000000000004]");
 }
 

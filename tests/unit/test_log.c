@@ -35,12 +35,13 @@ Test(log, lines_of_text)
 	char text[ALL];
 
 	log_setup(LOG_LEVEL_INFO, false, "w");
-	log_line(LOG_LEVEL_INFO, &job, "done in %d ms\nwith\x1b[31m", 5);
+	log_line(LOG_LEVEL_INFO, &job, "done in %d ms\nwith\x1b[31m\xc2\x9b\xc2\xa0", 5);
 	log_debug("not this");
 	log_warn("plain");
 	read_back(file, text);
 	cr_expect(text[4] == '-' && text[10] == 'T' && text[19] == '.' && text[23] == 'Z', "%s", text);
-	cr_expect(strncmp(text + 24, " info done in 5 ms with [31m [job a attempt 2]\n", 47) == 0, "%s", text);
+	cr_expect(strncmp(text + 24, " info done in 5 ms with [31m  \xc2\xa0 [job a attempt 2]\n", 51) == 0, "%s",
+		  text);
 	cr_expect(strstr(text, "Z warn plain\n"));
 	cr_expect_null(strstr(text, "not this"));
 }
