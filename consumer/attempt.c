@@ -20,7 +20,7 @@ struct asked {
 	char token[WORKER_TOKEN];
 };
 
-static struct asked *ask(const struct item *item)
+struct asked *attempt_ask(const struct item *item)
 {
 	struct asked *asked = xmalloc(sizeof *asked);
 
@@ -29,8 +29,7 @@ static struct asked *ask(const struct item *item)
 	return asked;
 }
 
-/* Frees; NULL where the item is gone. */
-static struct item *asked_of(struct asked *asked)
+struct item *attempt_asked(struct asked *asked)
 {
 	struct item *item;
 
@@ -39,46 +38,6 @@ static struct item *asked_of(struct asked *asked)
 		break;
 	free(asked);
 	return item;
-}
-
-/* --- report --- */
-
-static void on_reported(void *data, const struct store_reply *reply);
-
-static void send_news(struct item *item)
-{
-	struct item_news *news = &item->news;
-	const struct store_arg args[] = {STORE_TEXT(item->token), STORE_TEXT(news->dir && item->dir ? item->dir : ""),
-					 STORE_TEXT(news->progress ? news->progress : ""),
-					 STORE_BYTES(news->tail ? news->tail : "", news->tail_len)};
-
-	item->reporting = true;
-	store_script(item->worker->store, "report", item->id, item->job.run, args, 4, on_reported, ask(item));
-	item->said = news->progress; /* its end may overtake the report, and says it too */
-	news->progress = NULL;
-	item_forget_news(item);
-}
-
-static bool has_news(const struct item *item) { return item->news.dir || item->news.progress || item->news.tail; }
-
-/* One report at a time: while Redis does not answer only the last news is kept, however much there is. */
-static void report(struct item *item)
-{
-	if (has_news(item) && !item->reporting && item->state == ITEM_RUNNING)
-		send_news(item);
-}
-
-static void on_reported(void *data, const struct store_reply *reply)
-{
-	struct item *item = asked_of(data);
-
-	(void)reply;
-	if (!item)
-		return;
-	item->reporting = false;
-	free(item->said);
-	item->said = NULL;
-	report(item);
 }
 
 /* --- settle --- */
@@ -186,33 +145,6 @@ void attempt_settle_refused(struct item *item, enum job_reason reason, const cha
 
 /* --- what the executor says --- */
 
-static void on_started(void *data, const char *dir)
-{
-	struct item *item = data;
-
-	free(item->dir);
-	item->dir = xstrdup(dir);
-}
-
-static void on_output(void *data, const char *tail, size_t len)
-{
-	struct item *item = data;
-
-	free(item->news.tail);
-	item->news.tail = xmemdup0(tail, len);
-	item->news.tail_len = len;
-	report(item);
-}
-
-static void on_progress(void *data, const char *text)
-{
-	struct item *item = data;
-
-	free(item->news.progress);
-	item->news.progress = xstrdup(text);
-	report(item);
-}
-
 /* A drained worker's job was handed back, a lost one belongs to somebody else: nothing is settled. */
 static void forget(struct item *item)
 {
@@ -251,7 +183,7 @@ static void on_ended(void *data, const struct outcome *outcome)
 	settle(item, outcome);
 }
 
-static const struct exec_callbacks callbacks = {on_started, on_output, on_progress, on_ended};
+static const struct exec_callbacks callbacks = {report_started, report_output, report_progress, on_ended};
 
 /* --- begin --- */
 
@@ -369,7 +301,7 @@ void attempt_cancel(struct worker *worker, const char *id)
 
 static void on_renewed(void *data, const struct store_reply *reply)
 {
-	struct item *item = asked_of(data);
+	struct item *item = attempt_asked(data);
 
 	if (!item)
 		return;
@@ -403,7 +335,7 @@ void attempt_renew_all(struct worker *worker)
 		if (item->state != ITEM_RUNNING || item->lost || item->renewing)
 			continue;
 		item->renewing = true;
-		store_script(worker->store, "renew", item->id, item->job.run, args, 2, on_renewed, ask(item));
+		store_script(worker->store, "renew", item->id, item->job.run, args, 2, on_renewed, attempt_ask(item));
 	}
 }
 
@@ -417,7 +349,7 @@ void attempt_tick(struct worker *worker)
 	DL_FOREACH(worker->running, item)
 	{
 		if (item->news.dir)
-			report(item);
+			report_news(item);
 		if (item->state == ITEM_RUNNING && item->tag && item->since <= before)
 			acks_item_durable(item);
 	}

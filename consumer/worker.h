@@ -9,7 +9,8 @@
  *   ahead.c      what is claimed before a slot is free, while jobs are short
  *   claim.c      claim, or admit and claim in one; what to do with each answer
  *   unknown.c    a task that this worker has no handler for
- *   attempt.c    an attempt under way: start, leases, reports, cancel, settle
+ *   attempt.c    an attempt under way: start, leases, cancel, settle
+ *   report.c     what it says while it runs
  *   results.c    what its predecessors resulted in
  *   presence.c   the worker's record, and whether others are idle while jobs are held here
  *   caretaker.c  what dead processes left undone
@@ -355,6 +356,16 @@ void attempt_settle_refused(struct item *item, enum job_reason reason, const cha
 void attempt_renew_all(struct worker *worker);
 void attempt_cancel(struct worker *worker, const char *id);
 void attempt_tick(struct worker *worker);
+/* For an answer that comes behind the item's back: it is found again by its token. attempt_asked frees; NULL where the
+ * item is gone. */
+struct asked *attempt_ask(const struct item *item);
+struct item *attempt_asked(struct asked *asked);
+
+/* report.c: what the executor says, and telling Redis of it. One report of an item is under way at a time. */
+void report_started(void *data, const char *dir);
+void report_output(void *data, const char *tail, size_t len);
+void report_progress(void *data, const char *text);
+void report_news(struct item *item);
 
 /* results.c: ends in attempt_start */
 void results_gather(struct item *item);
