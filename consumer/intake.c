@@ -1,157 +1,21 @@
 /* The session with the broker that deliveries come by. Connecting and declaring block, so a thread of the pool does it;
  * what it has made is adopted by the loop and read there. When anything goes wrong the whole session goes, and a new
- * one is made with backoff: nothing of an old one (tags, consumers) is used again.
- *
- * Each level has a consumer of its own. Its prefetch follows the rate at which jobs begin here (a fifth of a second's
- * worth beyond the slots), so that short jobs are fetched far ahead and long ones hardly. */
-#include <inttypes.h>
-#include <stdio.h>
+ * one is made with backoff: nothing of an old one (tags, consumers) is used again. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "worker.h"
 
-#define ANSWER_MS 10000
 #define AGAIN_MS 10000
 #define FRAMES_A_TURN 2000
-#define AHEAD_S 0.2
-#define PREFETCH_MAX 2000
-#define MUTED_MIN_MS 20000
-#define MUTED_MAX_MS 300000
-
-/* --- consuming --- */
-
-/* A queue that does not answer to basic.consume (RabbitMQ 3.10 can leave one so when it is killed) holds up its whole
- * channel, and so all levels: it is left alone for a while, so that the others are served. */
-static bool muted(const struct level *level) { return clock_mono_ms() < level->muted_until; }
-
-static void mute(struct level *level)
-{
-	int64_t ms = backoff_ms(MUTED_MIN_MS, MUTED_MAX_MS, level->mute_tries++);
-
-	level->muted_until = clock_mono_ms() + ms;
-	log_error(
-		"the queue %s does not answer to basic.consume: doing without it for %" PRId64
-		" s; if it stays so, the broker has it broken: delete it, jobs that the fleet knows are invited again",
-		level->queue, ms / 1000);
-}
-
-static void consume(struct worker *worker, struct level *level, uint16_t prefetch)
-{
-	struct broker *broker = worker->intake.broker;
-	struct err err;
-
-	snprintf(level->tag, sizeof level->tag, "%s-%u", level->name, ++worker->intake.tags);
-	level->prefetch = prefetch;
-	level->consume = CONSUME_ASKED;
-	level->asked_at = clock_mono_ms();
-	worker->intake.more = true;
-	if (broker_qos(broker, 1, prefetch, &err) < 0 || broker_consume(broker, 1, level->queue, level->tag, &err) < 0)
-		intake_lost(worker, &err);
-}
-
-static void stop_consuming(struct worker *worker, struct level *level)
-{
-	struct err err;
-
-	if (level->consume == CONSUME_OFF)
-		return;
-	level->consume = CONSUME_OFF;
-	level->asked_at = 0;
-	worker->intake.more = true;
-	/* the one that was to be replaced delivers until it is cancelled too */
-	if ((level->old_tag[0] && broker_cancel(worker->intake.broker, 1, level->old_tag, &err) < 0) ||
-	    broker_cancel(worker->intake.broker, 1, level->tag, &err) < 0) {
-		intake_lost(worker, &err);
-		return;
-	}
-	level->old_tag[0] = '\0';
-}
-
-void intake_stop_consuming(struct worker *worker)
-{
-	for (size_t i = 0; i < worker->level_count && worker->intake.broker; i++)
-		stop_consuming(worker, &worker->levels[i]);
-}
-
-bool intake_consuming(const struct worker *worker)
-{
-	if (!worker->intake.broker)
-		return false;
-	for (size_t i = 0; i < worker->level_count; i++)
-		if (worker->levels[i].consume != CONSUME_ON && !muted(&worker->levels[i]))
-			return worker->yielding;
-	return !worker->intake.down_since;
-}
-
-static uint16_t wanted_prefetch(const struct worker *worker)
-{
-	double ahead = worker->intake.rate * AHEAD_S;
-	double want = (double)worker->options.slots + (ahead < 1 ? 1 : ahead);
-
-	return want > PREFETCH_MAX ? PREFETCH_MAX : (uint16_t)want;
-}
-
-/* A consumer's prefetch cannot be changed: another takes its place, and the old one is cancelled once that stands. */
-static void adapt(struct worker *worker, struct level *level)
-{
-	uint16_t want = wanted_prefetch(worker);
-
-	if (level->consume == CONSUME_OFF && !worker->yielding && !muted(level)) {
-		consume(worker, level, want);
-	} else if (level->consume == CONSUME_ON && !level->old_tag[0] &&
-		   (want >= 2 * level->prefetch || want * 4 <= level->prefetch)) {
-		memcpy(level->old_tag, level->tag, sizeof level->old_tag);
-		consume(worker, level, want);
-	}
-}
-
-static struct level *level_of(struct worker *worker, const char *tag)
-{
-	for (size_t i = 0; i < worker->level_count; i++)
-		if (strcmp(worker->levels[i].tag, tag) == 0 || strcmp(worker->levels[i].old_tag, tag) == 0)
-			return &worker->levels[i];
-	return NULL;
-}
-
-/* Tags are LEVEL-N: deliveries of a consumer that has been replaced or cancelled still count. That of what the broker
- * gave up on has no number. */
-static size_t level_index(struct worker *worker, const char *tag)
-{
-	const char *dash = strrchr(tag, '-');
-	size_t len = dash ? (size_t)(dash - tag) : 0;
-
-	for (size_t i = 0; i < worker->level_count; i++)
-		if (strlen(worker->levels[i].name) == len && memcmp(worker->levels[i].name, tag, len) == 0)
-			return i;
-	return worker->level_count;
-}
 
 /* --- events --- */
 
-static void on_consume_ok(struct worker *worker, const char *tag)
-{
-	struct level *level = level_of(worker, tag);
-	struct err err;
-
-	if (!level || strcmp(level->tag, tag) != 0 || level->consume != CONSUME_ASKED)
-		return;
-	BROKER_FAULT(worker->intake.broker, CONSUME_STARTED);
-	level->consume = CONSUME_ON;
-	level->asked_at = 0;
-	level->mute_tries = 0;
-	worker->intake.down_since = 0;
-	if (level->old_tag[0] && broker_cancel(worker->intake.broker, 1, level->old_tag, &err) < 0)
-		intake_lost(worker, &err);
-	level->old_tag[0] = '\0';
-}
-
 static void on_delivery(struct worker *worker, const struct broker_event *event)
 {
-	size_t level = level_index(worker, event->consumer_tag);
+	size_t level = consume_level(worker, event->consumer_tag);
 
 	BROKER_FAULT(worker->intake.broker, DELIVERY_RECEIVED);
 	acks_delivered(&worker->intake.acks, event->tag);
@@ -164,7 +28,7 @@ static void on_delivery(struct worker *worker, const struct broker_event *event)
 	deliver(worker, level, event);
 }
 
-static void session_error(struct worker *worker, const char *what, const char *text)
+void intake_failed(struct worker *worker, const char *what, const char *text)
 {
 	struct err err;
 
@@ -178,7 +42,7 @@ static void channel_closed(struct worker *worker, const char *text)
 	struct err err;
 
 	if (!broker_no_right(text)) {
-		session_error(worker, "the broker closed the channel", text);
+		intake_failed(worker, "the broker closed the channel", text);
 		return;
 	}
 	err_set(&err, ERR_REFUSED, "%s; a worker's rights are those of the role worker (flotilla broker apply --users)",
@@ -190,10 +54,10 @@ static void on_event(struct worker *worker, const struct broker_event *event)
 {
 	switch (event->kind) {
 	case BROKER_DELIVERY: on_delivery(worker, event); break;
-	case BROKER_CONSUME_OK: on_consume_ok(worker, event->consumer_tag); break;
+	case BROKER_CONSUME_OK: consume_answered(worker, event->consumer_tag); break;
 	case BROKER_CANCELLED:
 		watch_tell(worker);
-		session_error(worker, "the broker ended a consumer; was its queue deleted?", event->consumer_tag);
+		intake_failed(worker, "the broker ended a consumer; was its queue deleted?", event->consumer_tag);
 		break;
 	case BROKER_CHANNEL_CLOSED: channel_closed(worker, event->text); break;
 	case BROKER_BLOCKED: log_warn("the broker blocks publishers: %s", event->text); break;
@@ -260,8 +124,7 @@ void intake_adopt(struct worker *worker, struct broker *broker)
 		intake_lost(worker, &err);
 		return;
 	}
-	for (size_t i = 0; i < worker->level_count && intake->broker; i++)
-		adapt(worker, &worker->levels[i]);
+	intake_consume(worker);
 	intake->more = true;
 	intake->tries = 0;
 }
@@ -351,54 +214,19 @@ static void begin_again(struct worker *worker)
 	intake_lost(worker, &err);
 }
 
-void intake_consume(struct worker *worker)
-{
-	for (size_t i = 0; i < worker->level_count && worker->intake.broker && !worker->draining; i++)
-		adapt(worker, &worker->levels[i]);
-}
-
-static void measure(struct worker *worker)
-{
-	struct intake *intake = &worker->intake;
-	int64_t now = clock_mono_ms();
-	double rate;
-
-	if (now - intake->looked_at < 100)
-		return;
-	rate = (double)intake->started * 1000 / (double)(now - intake->looked_at);
-	/* up at once, down in some seconds: a burst must not be fetched one by one again after a short pause */
-	intake->rate = rate > intake->rate ? rate : intake->rate * 0.97 + rate * 0.03;
-	intake->started = 0;
-	intake->looked_at = now;
-}
-
-static void check_answers(struct worker *worker)
-{
-	int64_t before = clock_mono_ms() - ANSWER_MS;
-
-	for (size_t i = 0; i < worker->level_count; i++) {
-		struct level *level = &worker->levels[i];
-		if (level->asked_at && level->asked_at < before) {
-			mute(level);
-			session_error(worker, "no answer to basic.consume", level->queue);
-			return;
-		}
-	}
-}
-
 void intake_tick(struct worker *worker)
 {
 	struct intake *intake = &worker->intake;
 	int64_t now = clock_mono_ms();
 
-	measure(worker);
+	consume_measure(worker);
 	if (!intake->broker) {
 		if (!intake->connecting && !worker->draining && now >= intake->next_try)
 			intake_connect(worker);
 		return;
 	}
 	read_events(worker); /* heartbeats are answered there */
-	check_answers(worker);
+	consume_check(worker);
 	begin_again(worker);
 	if (!worker->draining)
 		unrouted_tick(worker);

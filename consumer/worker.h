@@ -1,7 +1,8 @@
 /* The worker: what its files share. One loop, one struct; each part below is one file.
  *
  *   connect.c    a session with the broker is made, on a thread of the pool
- *   intake.c     the session: consume by priority, adapt prefetch, recover
+ *   intake.c     the session: what comes by it, losing it, making another
+ *   consume.c    a consumer for each priority, and its prefetch
  *   acks.c       which deliveries may be acknowledged, and doing it in ranges
  *   signed.c     whether messages are signed, where that is demanded; the keys
  *   deliver.c    a delivery: an invitation, a job (admit), or no job (reject)
@@ -233,8 +234,6 @@ void unrouted_tick(struct worker *worker);
 void intake_adopt(struct worker *worker, struct broker *broker);
 void intake_start(struct worker *worker);
 void intake_tick(struct worker *worker); /* every 100 ms */
-void intake_stop_consuming(struct worker *worker);
-void intake_consume(struct worker *worker); /* on all levels, where it does not yet */
 void intake_close(struct worker *worker);
 void intake_lost(struct worker *worker, const struct err *err);
 /* Begins a new session, so that what is unacknowledged comes again; not more often than every ten seconds. */
@@ -242,7 +241,18 @@ void intake_again(struct worker *worker, const char *why);
 /* A new session at once, without a word: nothing is wrong. */
 void intake_replace(struct worker *worker);
 void intake_read_more(struct worker *worker);
+/* Like intake_lost; `text` may be empty. */
+void intake_failed(struct worker *worker, const char *what, const char *text);
+
+/* consume.c. They may lose the session. */
+void intake_consume(struct worker *worker); /* on all levels, where it does not yet */
+void intake_stop_consuming(struct worker *worker);
 bool intake_consuming(const struct worker *worker);
+void consume_measure(struct worker *worker); /* every 100 ms: how many jobs begin */
+void consume_check(struct worker *worker);   /* likewise: whether queues have answered */
+void consume_answered(struct worker *worker, const char *tag);
+/* The level that a delivery came by; level_count: none, it is what the broker gave up on. */
+size_t consume_level(struct worker *worker, const char *tag);
 
 /* watch.c: every 100 ms; whether the broker still knows this worker's consumers */
 void watch_tick(struct worker *worker);
