@@ -143,7 +143,16 @@ void store_batches_release(struct store *store);
 /* Appends one command in Redis' protocol. */
 void store_encode(struct buf *ret, const struct store_arg *args, size_t count);
 
+/* setup.c: asks what has to be known before the session is up, each answer a store_setup_step */
+void store_set_up(struct store *store, struct store_link *link);
+
 /* session.c */
+/* The link of a connection that is of the present session; NULL for another's. */
+struct store_link *store_present(const struct store *store, const redisAsyncContext *redis);
+/* One answer less is awaited before the session is up. */
+void store_setup_step(struct store *store);
+/* Ends the session for good. */
+void store_refuse(struct store *store, const char *why);
 void store_link_lost(struct store *store, const char *why);
 /* The user has not the right to what was asked: ends the session for good, and says what to do. */
 void store_denied(struct store *store, const char *why);

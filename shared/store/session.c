@@ -1,4 +1,4 @@
-/* The session: connect, log in, check the schema, load the scripts, then send what waits. When
+/* The session: connect, set up (setup.c), then send what waits. When
  * it is lost, everything that is unanswered waits for the next one. A timer of 100 ms is its only clock: it connects
  * again when that is due, sends what was refused for a while, and ends the session when one of its connections has
  * stopped answering: before a lease of the default length is over that began with its last answer. */
@@ -16,7 +16,6 @@
 #define CONNECT_MS 3000
 #define SILENCE_MS 4000 /* of a connection with calls unanswered */
 #define STOOD_MS 500    /* a tick that is so late was not run: this process stood still, and heard nothing */
-#define SCHEMA "1"
 
 static void tell(struct store *store, bool up)
 {
@@ -51,7 +50,7 @@ void store_link_lost(struct store *store, const char *why)
 		store_calls_fail(store);
 }
 
-static void refuse(struct store *store, const char *why)
+void store_refuse(struct store *store, const char *why)
 {
 	store->refused = true;
 	err_set(&store->why, ERR_REFUSED, "%s", why);
@@ -65,11 +64,11 @@ void store_denied(struct store *store, const char *why)
 	snprintf(text, sizeof text,
 		 "%.200s; what is asked takes another role than that of its user %.64s (flotilla broker apply --users)",
 		 why, store->url.user ? store->url.user : "default");
-	refuse(store, text);
+	store_refuse(store, text);
 }
 
-/* Whether a connection is of the present session. The link has let go of it already when its end is told. */
-static struct store_link *present(const struct store *store, const redisAsyncContext *redis)
+/* The link has let go of it already when its end is told. */
+struct store_link *store_present(const struct store *store, const redisAsyncContext *redis)
 {
 	for (size_t i = 0; i < store->link_count; i++)
 		if (store->links[i] && store->links[i] == redis->ev.data)
@@ -83,7 +82,7 @@ static void link_ended(struct store *store, const struct store_link *link, const
 
 	/* to a session that was up nothing is for ever */
 	if (store_link_why(link, redis, &why) == ERR_REFUSED && !store->up)
-		refuse(store, why.text);
+		store_refuse(store, why.text);
 	else if (!store->up && !store->answered && !link->failing && !store->url.tls && !store->url.path)
 		store_link_lost(store, "it ended the connection without an answer; if it speaks TLS there, write "
 				       "rediss:// (--redis, FLOTILLA_REDIS_URL)");
@@ -95,7 +94,7 @@ static void on_lost(const redisAsyncContext *redis, int status)
 {
 	struct store *store = redis->data;
 
-	struct store_link *link = present(store, redis);
+	struct store_link *link = store_present(store, redis);
 
 	(void)status;
 	if (link)
@@ -117,156 +116,16 @@ static void ready(struct store *store)
 	store_calls_soon(store); /* not now: a write that fails would free the connection whose answer this is */
 }
 
-static bool setup_failed(struct store *store, const redisReply *reply)
-{
-	if (!reply)
-		return true;
-	store->answered = true;
-	if (reply->type != REDIS_REPLY_ERROR)
-		return false;
-	if (strncmp(reply->str, "WRONGPASS", 9) == 0 || strncmp(reply->str, "NOAUTH", 6) == 0 ||
-	    strncmp(reply->str, "ERR AUTH", 8) == 0 || strncmp(reply->str, "ERR Client sent AUTH", 20) == 0 ||
-	    strstr(reply->str, "DB index"))
-		refuse(store, reply->str);
-	else if (strncmp(reply->str, "NOPERM", 6) == 0)
-		store_denied(store, reply->str);
-	else
-		store_link_lost(store, reply->str);
-	return true;
-}
-
-static void step(struct store *store)
+void store_setup_step(struct store *store)
 {
 	if (store->connected && --store->setup_left == 0)
 		ready(store);
 }
 
-static void on_setup(redisAsyncContext *redis, void *raw, void *data)
-{
-	struct store *store = data;
-
-	if (present(store, redis) && !setup_failed(store, raw))
-		step(store);
-}
-
-static bool setting_is(const redisReply *reply, const char *name, const char *value)
-{
-	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
-		if (strcmp(reply->element[i]->str, name) == 0)
-			return strcmp(reply->element[i + 1]->str, value) == 0;
-	return false;
-}
-
-/* CONFIG may be forbidden: then the slower way of acknowledging is taken. */
-static void on_appendfsync(redisAsyncContext *redis, void *raw, void *data)
-{
-	struct store *store = data;
-	const redisReply *reply = raw;
-
-	if (!present(store, redis) || !reply)
-		return;
-	store->durable = setting_is(reply, "appendonly", "yes") && setting_is(reply, "appendfsync", "always");
-	step(store);
-}
-
-/* Only where there is none: a Redis that is full refuses writes, and a worker has to get in to settle. Whoever writes
- * it a moment earlier may be another version; that one's next reader finds out. */
-static void write_schema(struct store *store) { store_format(store, NULL, NULL, "SETNX %k " SCHEMA, KEY_SCHEMA, ""); }
-
-static void on_schema(redisAsyncContext *redis, void *raw, void *data)
-{
-	struct store *store = data;
-	const redisReply *reply = raw;
-	char why[200];
-
-	if (!present(store, redis) || setup_failed(store, raw))
-		return;
-	if (reply->type == REDIS_REPLY_STRING && strcmp(reply->str, SCHEMA) != 0) {
-		snprintf(why, sizeof why,
-			 "its data under the prefix \"%s\" has schema %.20s, this program works with " SCHEMA
-			 ": use another prefix or another version",
-			 store->prefix, reply->str);
-		refuse(store, why);
-		return;
-	}
-	if (reply->type == REDIS_REPLY_NIL)
-		write_schema(store);
-	step(store);
-}
-
-/* Who only looks has no right to scripts, and needs none: the answer to the first that is run says so all the same. */
-static void on_loaded(redisAsyncContext *redis, void *raw, void *data)
-{
-	static const char none[] = "0000000000000000000000000000000000000000";
-	struct store *store = redis->data;
-	struct store_script_info *info = data;
-	const redisReply *reply = raw;
-	bool denied = reply && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0;
-
-	if (!present(store, redis) || (!denied && setup_failed(store, raw)))
-		return;
-	store->scriptless = store->scriptless || denied;
-	snprintf(info->sha, sizeof info->sha, "%s", denied ? none : reply->str);
-	step(store);
-}
-
-static void ask(struct store *store, struct store_link *link, redisCallbackFn *done, void *data,
-		const struct store_arg *args, size_t count)
-{
-	buf_reset(&store->out);
-	store_encode(&store->out, args, count);
-	store->setup_left++;
-	redisAsyncFormattedCommand(link->redis, done, data, store->out.data, store->out.len);
-}
-
-#define ASK(store, link, done, data, ...)                                                                              \
-	do {                                                                                                           \
-		const struct store_arg args_[] = {__VA_ARGS__};                                                        \
-		ask(store, link, done, data, args_, sizeof args_ / sizeof *args_);                                     \
-	} while (0)
-
-static void log_in(struct store *store, struct store_link *link)
-{
-	const struct store_url *url = &store->url;
-	char db[16];
-
-	if (url->password && url->user)
-		ASK(store, link, on_setup, store, STORE_TEXT("AUTH"), STORE_TEXT(url->user), STORE_TEXT(url->password));
-	else if (url->password)
-		ASK(store, link, on_setup, store, STORE_TEXT("AUTH"), STORE_TEXT(url->password));
-	if (url->db) {
-		snprintf(db, sizeof db, "%d", url->db);
-		ASK(store, link, on_setup, store, STORE_TEXT("SELECT"), STORE_TEXT(db));
-	}
-	if (store->name)
-		ASK(store, link, on_setup, store, STORE_TEXT("CLIENT"), STORE_TEXT("SETNAME"), STORE_TEXT(store->name));
-	else
-		ASK(store, link, on_setup, store, STORE_TEXT("PING"));
-}
-
-/* What is needed once, whatever the number of connections. */
-static void set_up(struct store *store, struct store_link *link)
-{
-	struct buf key = BUF_INIT;
-
-	ASK(store, link, on_appendfsync, store, STORE_TEXT("CONFIG"), STORE_TEXT("GET"), STORE_TEXT("append*"));
-	store_key(&key, store->prefix, KEY_SCHEMA, NULL, NULL);
-	ASK(store, link, on_schema, store, STORE_TEXT("GET"), STORE_TEXT(key.data));
-	/* it changes nothing, and is refused where writes are (but not for want of memory) */
-	if (store->has_to_write)
-		ASK(store, link, on_setup, store, STORE_TEXT("PERSIST"), STORE_TEXT(key.data));
-	buf_release(&key);
-	for (size_t i = 0; i < store->script_count; i++) {
-		const struct lua_script *script = store->scripts[i].script;
-		ASK(store, link, on_loaded, &store->scripts[i], STORE_TEXT("SCRIPT"), STORE_TEXT("LOAD"),
-		    STORE_BYTES(script->text, script->len));
-	}
-}
-
 static void on_connected(const redisAsyncContext *redis, int status)
 {
 	struct store *store = redis->data;
-	struct store_link *link = present(store, redis);
+	struct store_link *link = store_present(store, redis);
 
 	if (!link)
 		return;
@@ -274,10 +133,8 @@ static void on_connected(const redisAsyncContext *redis, int status)
 		link_ended(store, link, redis);
 		return;
 	}
-	log_in(store, link);
-	if (link == store->links[0])
-		set_up(store, link);
-	step(store);
+	store_set_up(store, link);
+	store_setup_step(store);
 }
 
 static void connect_now(struct store *store)
