@@ -3,6 +3,7 @@ import json
 import signal
 
 import pika
+import pytest
 
 from fleet import until
 
@@ -32,9 +33,10 @@ def test_thousands_of_predecessors_in_one_message(fleet):
     fleet.settled()
 
 
-def test_what_the_broker_gave_up_on(fleet):
+@pytest.mark.parametrize("priorities", ["high,normal,low", "normal,returned"])
+def test_what_the_broker_gave_up_on(fleet, priorities):
     """A message that was delivered too often is dead-lettered to `returned`, comes back, and the third time is rejected."""
-    fleet.worker().stop()
+    fleet.worker("--priorities", priorities).stop()
     queue = fleet.prefix + ".default.normal"
     fleet.publish({"task": "noop", "id": "g", "args": 1}, message_id="mine")
 
@@ -46,8 +48,8 @@ def test_what_the_broker_gave_up_on(fleet):
             fleet.channel.basic_nack(method.delivery_tag, requeue=True)
     refuse_until_returned()
     until(lambda: fleet.queue_length(fleet.prefix + ".returned") == 1)
-    fleet.worker()
-    fleet.wait("g", "succeeded")
+    fleet.worker("--priorities", priorities)
+    assert fleet.wait("g", "succeeded")["priority"] == "normal"
     until(lambda: fleet.queue_length(fleet.prefix + ".returned") == 0)
 
 
