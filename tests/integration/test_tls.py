@@ -3,7 +3,10 @@ refused by both programs with an error that says what is wrong with it, and noth
 import json
 import os
 import shutil
+import socket
 import subprocess
+import threading
+import time
 import types
 
 import pytest
@@ -26,6 +29,7 @@ def papers(tmp_path_factory):
     papers.nameless = ours.issue("localhost")
     papers.client_only = ours.issue("clientonly", "DNS:localhost, IP:127.0.0.1", usage="clientAuth")
     papers.guest = ours.issue("guest", usage="clientAuth")
+    papers.renewed = ours.issue("guest", usage="clientAuth", begins="20250101000000Z", file="renewed")
     papers.nobody = ours.issue("nobody", usage="clientAuth")
     papers.stranger = strangers.issue("stranger", usage="clientAuth")
     return papers
@@ -207,6 +211,131 @@ def test_the_certificate_is_the_login(fleet, papers, rabbit):
     assert done.returncode == 2 and "PLAIN" in done.stderr, "a password that stands in the URL is what counts\n" + done.stderr
 
 
+# --- who is no server at all
+
+
+class Odd:
+    """Takes connections, and then does what no server should: `answer` is given each of them."""
+
+    def __init__(self, answer):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.answer, self.closing, self.taken = answer, False, []
+        threading.Thread(target=self.take, daemon=True).start()
+
+    def take(self):
+        while not self.closing:
+            try:
+                connection = self.socket.accept()[0]
+            except OSError:
+                return
+            self.taken.append(connection)
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        try:
+            self.answer(self, connection)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.closing = True
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        for connection in self.taken:
+            connection.close()
+
+
+def silent(odd, connection):
+    while not odd.closing and connection.recv(4096):
+        pass
+
+
+def half(_, connection):
+    """The head of a record that never comes to its end."""
+    connection.recv(4096)
+    connection.sendall(b"\x16\x03\x03\x01\x00half")
+    connection.shutdown(socket.SHUT_WR)
+
+
+def drips(odd, connection):
+    """A byte now and then: never silent, never done."""
+    connection.recv(4096)
+    for byte in b"\x16\x03\x03\x40\x00" + bytes(1000):
+        if odd.closing:
+            break
+        connection.sendall(bytes([byte]))
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("option, scheme, check", [("--amqp", "amqps", ["broker", "apply"]), ("--redis", "rediss", ["stats"])], ids=["rabbit", "redis"])
+@pytest.mark.parametrize("answer, words", [(silent, ("no answer to the handshake", "takes too long")), (half, ("ended the connection during the handshake",)),
+                                           (drips, ("takes too long", "no answer"))], ids=["silent", "half", "drips"])
+def test_a_handshake_that_comes_to_no_end_has_a_limit(fleet, papers, option, scheme, check, answer, words):
+    with Odd(answer) as odd:
+        url = "%s://guest:guest@localhost:%d/" % (scheme, odd.port) if scheme == "amqps" else "%s://localhost:%d/0" % (scheme, odd.port)
+        done = fleet.command(*check, option, url, *trusting(papers), timeout=30)
+        assert done.returncode == 3 and any(word in done.stderr for word in words), done
+
+
+def test_a_worker_is_not_held_by_a_handshake_that_comes_to_no_end(fleet, papers):
+    with Odd(silent) as odd:
+        for options in (["--amqp", "amqps://localhost:%d/" % odd.port], ["--redis", "rediss://localhost:%d/0" % odd.port]):
+            worker = fleet.worker(*options, *trusting(papers), "--retry-services", "1s", ready=False)
+            worker.process.wait(30)
+            assert worker.process.returncode == 3, worker.log()
+
+
+def test_older_than_tls_1_2(fleet, papers):
+    port = free_port()
+    cert, key = papers.right
+    with subprocess.Popen(["openssl", "s_server", "-accept", str(port), "-cert", cert, "-key", key, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", "-quiet"],
+                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            until(lambda: subprocess.run(["sh", "-c", "exec 3<>/dev/tcp/127.0.0.1/%d" % port], executable="/bin/bash", check=False,
+                                         capture_output=True).returncode == 0 or server.poll() is not None)
+            if server.poll() is not None:
+                pytest.skip("this OpenSSL serves nothing older than TLS 1.2")
+            for option, url, check in (("--amqp", "amqps://localhost:%d/", ["broker", "apply"]), ("--redis", "rediss://localhost:%d/0", ["stats"])):
+                done = fleet.command(*check, option, url % port, *trusting(papers))
+                assert done.returncode == 2 and "the server does not speak TLS 1.2 or newer" in done.stderr, done
+        finally:
+            server.kill()
+
+
+def answered(fleet, cert, host, *options, wrapper=()):
+    """What the command says of a Redis with this certificate."""
+    port = free_port()
+    with OwnRedis("--tls-port", port, "--tls-cert-file", cert[0], "--tls-key-file", cert[1], "--tls-ca-cert-file", cert[0], "--tls-auth-clients", "no"):
+        return subprocess.run([*wrapper, os.path.join(BUILD, "bin", "flotilla"), "stats", "--prefix", fleet.prefix, "--redis",
+                               "rediss://%s:%d/0" % (host, port), *options], capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_not_yet_valid_and_an_authority_that_expired(fleet, tmp_path):
+    young, old = Authority(tmp_path, "young"), Authority(tmp_path, "old", days=("20100101000000Z", "20200101000000Z"))
+    done = answered(fleet, young.issue("early", "DNS:localhost", begins="20400101000000Z"), "localhost", "--tls-ca", young.cert)
+    assert (done.returncode, "is not valid before Jan  1 00:00:00 2040" in done.stderr) == (2, True), done
+    done = answered(fleet, old.issue("late", "DNS:localhost"), "localhost", "--tls-ca", old.cert)
+    assert (done.returncode, "the server's CA certificate expired on Jan  1 00:00:00 2020" in done.stderr) == (2, True), done
+
+
+@pytest.mark.skipif(subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode != 0, reason="no names of a test's own here")
+@pytest.mark.parametrize("names, host, right", [("DNS:*.fleet.example", "mq.fleet.example", True), ("DNS:*.fleet.example", "a.mq.fleet.example", False),
+                                                ("DNS:*.fleet.example", "fleet.example", False), ("DNS:m*.fleet.example", "mq.fleet.example", False),
+                                                ("DNS:*", "localhost", False), ("DNS:127.0.0.1", "127.0.0.1", False), ("IP:127.0.0.2", "127.0.0.1", False),
+                                                ("DNS:MQ.Fleet.Example", "mq.fleet.example", True)])
+def test_a_star_is_one_whole_label_and_an_address_no_name(fleet, papers, tmp_path, names, host, right):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost mq.fleet.example a.mq.fleet.example fleet.example\n")
+    ca = Authority(tmp_path, "names")
+    done = answered(fleet, ca.issue("server", names), host, "--tls-ca", ca.cert,
+                    wrapper=["unshare", "-m", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\"", str(hosts)])
+    assert done.returncode == (0 if right else 2) and right != ("name mismatch" in done.stderr), done
+
+
 # --- the files
 
 
@@ -343,6 +472,24 @@ def test_a_server_that_turns_wrong_while_the_worker_runs(papers, rabbit, secure_
     finally:
         fleet.close()
         proxy.close()
+
+
+def test_a_certificate_that_is_renewed_in_place_counts_from_the_next_connection(secure, papers, lines, tmp_path):
+    """So does one that the servers do not take: that ends the worker, with the reason."""
+    cert, key = (str(tmp_path / name) for name in ("me.pem", "me.key"))
+
+    def put(pair):
+        for path, source in ((cert, pair[0]), (key, pair[1])):
+            shutil.copy(source, path)
+    put(papers.guest)
+    worker = secure.worker(*lines.options, "--tls-ca", papers.ca, "--tls-cert", cert, "--tls-key", key)
+    put(papers.renewed)
+    lines.cut()
+    secure.command("submit", "noop", "--id", "behind", "--wait", *lines.options, env=showing(papers), check=0)
+    put(papers.stranger)
+    lines.cut()
+    until(lambda: worker.process.poll() is not None, 20, worker.log)
+    assert worker.process.returncode == 2 and "refuses the client certificate in " + cert in worker.log(), worker.log()
 
 
 def test_the_certificates_of_the_page_as_printed(fleet, tmp_path):

@@ -28,20 +28,24 @@ def openssl(*words):
 
 
 class Authority:
-    def __init__(self, directory, name):
+    def __init__(self, directory, name, days=("20200101000000Z", "20450101000000Z")):
         self.dir = os.path.join(str(directory), name)
         os.makedirs(self.dir)
         self.cert, self.key = self.dir + "/ca.pem", self.dir + "/ca.key"
         open(self.dir + "/index.txt", "w", encoding="utf-8").close()
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj", "/CN=" + name,
-                "-keyout", self.key, "-out", self.cert)
+        request, config = self.dir + "/ca.csr", self.dir + "/ca.cnf"
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" + name, "-keyout", self.key, "-out", request)
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(CONFIG % {"dir": self.dir, "usage": "serverAuth", "names": "[authority]\nbasicConstraints = critical, CA:true"})
+        openssl("ca", "-batch", "-selfsign", "-rand_serial", "-notext", "-config", config, "-keyfile", self.key, "-extensions", "authority",
+                "-startdate", days[0], "-enddate", days[1], "-in", request, "-out", self.cert)
 
-    def issue(self, name, names="", usage="serverAuth", ends=None):
-        """Paths of a certificate and its key. `names`: its subjectAltName; `ends`: when it expires, YYYYMMDDHHMMSSZ."""
-        cert, key, request, config = (os.path.join(self.dir, name + end) for end in (".pem", ".key", ".csr", ".cnf"))
+    def issue(self, name, names="", usage="serverAuth", begins="20200101000000Z", ends="20450101000000Z", file=None):
+        """Paths of a certificate and its key. `names`: its subjectAltName; it is valid from `begins` to `ends`, YYYYMMDDHHMMSSZ."""
+        cert, key, request, config = (os.path.join(self.dir, (file or name) + end) for end in (".pem", ".key", ".csr", ".cnf"))
         with open(config, "w", encoding="utf-8") as file:
             file.write(CONFIG % {"dir": self.dir, "usage": usage, "names": "subjectAltName = " + names if names else ""})
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" + name, "-keyout", key, "-out", request)
         openssl("ca", "-batch", "-rand_serial", "-notext", "-config", config, "-cert", self.cert, "-keyfile", self.key, "-extensions",
-                "extensions", "-startdate", "20200101000000Z", "-enddate", ends or "20450101000000Z", "-in", request, "-out", cert)
+                "extensions", "-startdate", begins, "-enddate", ends, "-in", request, "-out", cert)
         return cert, key
