@@ -31,6 +31,7 @@ struct http {
 	CURL *curl;
 	struct curl_slist *headers;
 	char *base;
+	char why[CURL_ERROR_SIZE]; /* what the library says of a failure; empty: nothing */
 };
 
 static int load(struct http *http, struct err *err)
@@ -97,6 +98,7 @@ int http_open(const char *base, const char *user, const char *password, const st
 	use_files(http, files);
 	http->curl_easy_setopt(http->curl, CURLOPT_NOPROXY, "*");
 	http->curl_easy_setopt(http->curl, CURLOPT_WRITEFUNCTION, on_body);
+	http->curl_easy_setopt(http->curl, CURLOPT_ERRORBUFFER, http->why);
 	*ret = http;
 	return 0;
 }
@@ -128,10 +130,11 @@ int http_do(struct http *http, const char *method, const char *path, const char 
 	if (!body)
 		http->curl_easy_setopt(http->curl, CURLOPT_HTTPGET, 1L);
 	http->curl_easy_setopt(http->curl, CURLOPT_WRITEDATA, ret);
+	http->why[0] = '\0';
 	code = http->curl_easy_perform(http->curl);
 	buf_release(&url);
 	if (code != CURLE_OK)
-		return err_set(err, ERR_SERVICE, "%s", http->curl_easy_strerror(code));
+		return err_set(err, ERR_SERVICE, "%s", http->why[0] ? http->why : http->curl_easy_strerror(code));
 	http->curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, ret_status);
 	buf_grow(ret, 0);
 	return 0;

@@ -88,7 +88,7 @@ def test_who_is_no_administrator_is_told(guarded):
     done = guarded.as_user("operator", "broker", "apply", "--users", guarded.users, "--management", "none", check=2)
     assert "acl" in done.stderr and "takes another role" in done.stderr
     done = guarded.fleet.command("broker", "apply", "--users", guarded.users, "--management", "http://127.0.0.1:1", check=3)
-    assert "rabbitmq_management" in done.stderr
+    assert "rabbitmq_management" in done.stderr and "onnect" in done.stderr, done
 
 
 @pytest.mark.parametrize("text, line, says", [

@@ -1,9 +1,11 @@
 """amqps and rediss with real certificates, against RabbitMQ and Redis themselves: the right server is talked to, every other is
 refused by both programs with an error that says what is wrong with it, and nothing is sent to it before."""
+import http.server
 import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -334,6 +336,46 @@ def test_a_star_is_one_whole_label_and_an_address_no_name(fleet, papers, tmp_pat
     done = answered(fleet, ca.issue("server", names), host, "--tls-ca", ca.cert,
                     wrapper=["unshare", "-m", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\"", str(hosts)])
     assert done.returncode == (0 if right else 2) and right != ("name mismatch" in done.stderr), done
+
+
+# --- RabbitMQ's management, whose password is an administrator's
+
+
+def management(cert, asked):
+    """Takes requests over TLS, notes the password of each, and lets nobody in."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.headers.get("Authorization"))
+            self.send_error(401)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*cert)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+@pytest.mark.parametrize("name, ca, words", [("right", "ca", None), ("right", "other_ca", "issuer"), ("right", None, "issuer"), ("expired", "ca", "expired"),
+                                             ("elsewhere", "ca", "match")])
+def test_an_administrators_password_goes_to_the_right_management_only(fleet, papers, name, ca, words):
+    with open(fleet.dir + "/users.yaml", "w", encoding="utf-8") as file:
+        file.write("users: [{ name: a, role: stranger, password: x }]")
+    asked = []
+    server = management(getattr(papers, name), asked)
+    try:
+        done = fleet.command("broker", "apply", "--users", "users.yaml", "--management", "https://localhost:%d" % server.server_port,
+                             *(["--tls-ca", getattr(papers, ca)] if ca else []))
+        if words:
+            assert (done.returncode, asked, words in done.stderr) == (3, [], True), done
+        else:
+            assert done.returncode == 2 and asked and asked[0].startswith("Basic ") and "administrator" in done.stderr, done
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 # --- the files
