@@ -5,6 +5,7 @@
 #include "job/json.h"
 
 #define HEADER 4
+#define WORDS_MAX ((size_t)4096)
 
 void frames_release(struct frames *frames) { buf_release(&frames->bytes); }
 
@@ -139,6 +140,20 @@ int message_decode(const char *bytes, size_t len, struct message *ret, struct er
 	if (r < 0)
 		message_release(ret);
 	return r;
+}
+
+char *message_words(const struct message *message)
+{
+	size_t len = message->len;
+	struct buf text = BUF_INIT;
+
+	if (len <= WORDS_MAX)
+		return xmemdup0(message->text, len);
+	for (len = WORDS_MAX; len > 0 && ((unsigned char)message->text[len] & 0xc0) == 0x80;)
+		len--; /* into the middle of a character it is not cut */
+	buf_add(&text, message->text, len);
+	buf_adds(&text, " ...");
+	return buf_detach(&text);
 }
 
 void message_release(struct message *message) { msgpack_unpacked_destroy(&message->unpacked); }

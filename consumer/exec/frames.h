@@ -42,6 +42,8 @@ struct message {
 
 /* Decodes a frame's inside, strictly but for keys that it does not know. ERR_INPUT in words; else message_release. */
 int message_decode(const char *bytes, size_t len, struct message *ret, struct err *err);
+/* A copy of its text as it is kept for people, up to 4 KiB; the caller frees. */
+char *message_words(const struct message *message);
 void message_release(struct message *message);
 
 #endif

@@ -115,7 +115,7 @@ static void on_done(struct runner *runner, const struct message *message)
 	if (message->type == MESSAGE_RESULT) {
 		on_result(ticket, message);
 	} else {
-		text = xmemdup0(message->text, message->len);
+		text = message_words(message);
 		fail_ticket(ticket, message->bad_argument ? JOB_REASON_BAD_ARGUMENT : JOB_REASON_ERROR,
 			    *text ? text : "the handler failed and gave no reason");
 	}
@@ -123,7 +123,7 @@ static void on_done(struct runner *runner, const struct message *message)
 
 static void on_progress(struct ticket *ticket, const struct message *message)
 {
-	CLEANUP(freep) char *text = xmemdup0(message->text, message->len);
+	CLEANUP(freep) char *text = message_words(message);
 	ticket->attempt->callbacks->progress(ticket->attempt->data, text);
 }
 

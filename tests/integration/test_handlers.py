@@ -221,6 +221,20 @@ def test_runner_and_plugin(fleet, worker):
     assert fleet.job("wrong")["reason"] == "error" and "TypeError" in fleet.job("wrong")["error"]
 
 
+def test_what_a_runner_says_is_kept_up_to_a_bound(fleet):
+    shutil.copy(os.path.join(ROOT, "examples", "runner.py"), fleet.dir)
+    with open(os.path.join(fleet.dir, "r.py"), "w", encoding="utf-8") as file:
+        file.write("import runner\ndef handle(self, job):\n    self.progress('x' + 'é' * 900000)\n    raise Exception('e' * 1900000)\n"
+                   "runner.Runner().serve(handle)\n")
+    with open(os.path.join(fleet.dir, "h.yaml"), "w", encoding="utf-8") as file:
+        file.write("handlers:\n  talks: { runner: [/usr/bin/python3, r.py] }\n")
+    worker = fleet.worker("--handlers", "h.yaml")
+    fleet.publish({"id": "t", "task": "talks"})
+    job = fleet.wait("t", "failed")
+    assert job["progress"] == "x" + "é" * 2047 + " ..." and job["error"].endswith("e" * 4000 + " ...") and len(job["error"]) == 4100
+    assert len(worker.log()) < 10000
+
+
 def test_a_runner_that_dies(fleet, worker):
     fleet.publish({"task": "noop", "id": "before", "args": "b"})
     fleet.publish({"task": "odd", "id": "d", "args": {"do": "die once"}, "backoff_ms": 10, "after": ["before"]})
