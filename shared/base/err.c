@@ -44,12 +44,15 @@ static void keep_one_line(char *text)
 
 int err_set(struct err *err, int code, const char *format, ...)
 {
+	char text[sizeof err->text];
 	va_list ap;
-	err->code = code;
+
 	va_start(ap, format);
-	vsnprintf(err->text, sizeof err->text, format, ap);
+	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
-	keep_one_line(err->text);
+	keep_one_line(text);
+	err->code = code;
+	memcpy(err->text, text, strlen(text) + 1);
 	return code;
 }
 

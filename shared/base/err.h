@@ -38,7 +38,8 @@ struct err {
 	char text[512];
 };
 
-/* Fills `err` and returns `code`, so that `return err_set(err, ERR_INPUT, "...")` reads well. */
+/* Fills `err` and returns `code`, so that `return err_set(err, ERR_INPUT, "...")` reads well. What it was before may be
+ * among the arguments. */
 int err_set(struct err *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "context: " before the text there is; returns the code there is. */

@@ -17,6 +17,15 @@ Test(err, words_and_classes)
 	cr_expect_str_eq(err_name(12345), "ERR_UNKNOWN");
 }
 
+Test(err, what_it_was_may_be_among_the_arguments)
+{
+	struct err err;
+
+	err_set(&err, ERR_SERVICE, "no route");
+	err_set(&err, ERR_SERVICE, "the server cannot be reached: %s; is it there?", err.text);
+	cr_expect_str_eq(err.text, "the server cannot be reached: no route; is it there?");
+}
+
 Test(err, exit_codes)
 {
 	cr_expect(err_exit_code(ERR_USAGE) == 2);
