@@ -67,7 +67,7 @@ static void close_from(int first)
 	list = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
 	while (list >= 0 && (size = syscall(SYS_getdents64, list, entries, sizeof entries)) > 0)
 		for (char *at = entries; at < entries + size; at += ((struct dirent64 *)at)->d_reclen) {
-			int fd = atoi(((struct dirent64 *)at)->d_name);
+			int fd = (int)strtol(((struct dirent64 *)at)->d_name, NULL, 10);
 			if (fd >= first && fd != list)
 				close(fd);
 		}
