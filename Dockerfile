@@ -4,7 +4,7 @@
 #   SOURCES            lines for apt's sources.list, of an archive that keeps packages as they were; none: the base's own
 #   SOURCE_DATE_EPOCH  the time that files get which are made here
 #
-# With BASE and SOURCES held, two builds are to have the same files, times included.
+# With BASE and SOURCES held, two builds have the same files, times included (REPEAT=yes make compose-test).
 
 ARG BASE=debian:bookworm-20250520-slim
 
@@ -49,6 +49,8 @@ RUN touch /began \
 		-exec touch --no-dereference --date "@$SOURCE_DATE_EPOCH" {} + \
 	&& rm /began && touch --date "@$SOURCE_DATE_EPOCH" /
 COPY --from=build /out/usr /usr
+# What is copied has its times, but where it is copied to.
+RUN touch --date "@$SOURCE_DATE_EPOCH" / /usr /usr/share /usr/share/flotilla
 USER flotilla
 WORKDIR /var/lib/flotilla
 CMD ["flotillad"]
