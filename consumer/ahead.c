@@ -102,6 +102,7 @@ bool ahead_goes_first(const struct item *item)
 void ahead_take(struct item *item)
 {
 	item->ahead = true;
+	item->turn = ++item->worker->ahead.turns;
 	item->rank = ahead_rank(item);
 	item->worker->ahead.count[item->rank]++;
 }
@@ -113,14 +114,21 @@ void ahead_give_back(struct item *item)
 	item->ahead = false;
 }
 
-static int by_rank(const struct item *here, const struct item *item) { return here->rank > item->rank ? 1 : -1; }
+/* Claims are answered by several connections, and may overtake each other: of one rank they go in the order of
+ * claiming. */
+static int by_turn(const struct item *here, const struct item *item)
+{
+	if (here->rank != item->rank)
+		return here->rank > item->rank ? 1 : -1;
+	return here->turn > item->turn ? 1 : -1;
+}
 
 void ahead_wait(struct item *item, const char *results, const char *missing)
 {
 	item->results = results ? xstrdup(results) : NULL;
 	item->missing = missing ? xstrdup(missing) : NULL;
 	item->parked = true;
-	DL_INSERT_INORDER2(item->worker->ahead.ready, item, by_rank, ready_prev, ready_next);
+	DL_INSERT_INORDER2(item->worker->ahead.ready, item, by_turn, ready_prev, ready_next);
 	item->worker->dirty = true;
 	FAULT_POINT(AHEAD_WAITS);
 }

@@ -100,6 +100,7 @@ struct item {
 	bool aged;                   /* it has been queued for so long that its level counts no more */
 	bool slot_only;              /* it is claimed for a slot that is free only */
 	size_t rank;                 /* while `ahead`: its level, or that of what is most urgent */
+	uint64_t turn;               /* likewise: the how manieth it is */
 	int64_t begun;               /* monotonic ms: it has run in its slot since; 0: not yet */
 	char *results, *missing;     /* of its predecessors, while it waits */
 	struct task_counts *counted; /* metrics_jobs.c: of its task; NULL: not looked for yet */
@@ -161,6 +162,7 @@ struct intake {
 struct ahead {
 	struct item *ready;          /* utlist, by rank, oldest first */
 	size_t count[WORKER_LEVELS]; /* items that are `ahead`, by rank */
+	uint64_t turns;              /* how many ever were */
 	size_t stuck;                /* slots whose jobs have run for long, at the last tick */
 	double mean_ms;              /* that jobs took in their slots, of late; 0: not known */
 	double longest_ms;           /* likewise, and forgotten slowly */
