@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 
 import pika
 import pytest
@@ -126,7 +127,7 @@ def free_port():
         return one.getsockname()[1]
 
 
-PORT = free_port()
+PORT, PROMETHEUS_PORT = free_port(), free_port()
 
 
 # --- work
@@ -203,7 +204,7 @@ def test_up():
     with open(SITE + "/examples/handlers.yaml", encoding="utf-8") as old, open(SITE + "/handlers/handlers.yaml", "w", encoding="utf-8") as new:
         new.write(old.read() + NOTE)
     with open(SITE + "/.env", "w", encoding="utf-8") as file:
-        file.write("FLOTILLA_AMQP_LISTEN=127.0.0.1:%d\nFLOTILLA_HANDLERS=./handlers\n" % PORT)
+        file.write("FLOTILLA_AMQP_LISTEN=127.0.0.1:%d\nFLOTILLA_PROMETHEUS_LISTEN=127.0.0.1:%d\nFLOTILLA_HANDLERS=./handlers\n" % (PORT, PROMETHEUS_PORT))
     line("up", "scripts/compose-secrets")
     with open(SITE + "/secrets/outside.url", "r+", encoding="utf-8") as file:  # the usual port may be somebody else's
         url = file.read()
@@ -347,13 +348,42 @@ def test_down_and_up_again():
     assert redis("hget flotilla:job:before-1 state").strip() == "succeeded"
 
 
-def test_the_monitoring_file_fits_over_the_first():
-    """It is read and resolved; that its images start is not shown here, where there are none."""
-    config = yaml.safe_load(sh("docker-compose -f docker-compose.yml -f docker-compose.monitoring.yml config", env={**os.environ, "COMPOSE_FILE": ""}))
+def monitored(command):
+    """With Prometheus beside the fleet, and Grafana, which no package has and which is not started."""
+    files = os.environ["COMPOSE_FILE"].split(":")
+    files.insert(1, "docker-compose.monitoring.yml")
+    files += ["tests/compose/stand-ins.monitoring.yml"] * (len(files) - 2)
+    return sh(command, env={**os.environ, "COMPOSE_FILE": ":".join(files)})
+
+
+def asked(path):
+    """What Prometheus answers, on the host as the page says."""
+    try:
+        with urllib.request.urlopen("http://127.0.0.1:%d/api/v1/%s" % (PROMETHEUS_PORT, path), timeout=10) as answer:
+            return json.load(answer)["data"]
+    except OSError:
+        return None
+
+
+def test_prometheus_finds_the_workers_that_there_are():
+    config = yaml.safe_load(monitored("docker-compose config"))
     assert {"prometheus", "grafana", "consumer"} <= set(config["services"])
-    for name in ("prometheus.yml", "datasource.yml", "dashboards.yml"):
-        with open(os.path.join(SITE, "monitoring", "compose", name), encoding="utf-8") as file:
-            assert yaml.safe_load(file)
+    for volume in config["services"]["grafana"]["volumes"]:
+        source = volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
+        assert not source.startswith("/") or os.path.exists(source), volume
+    monitored("docker-compose up -d --no-recreate --scale consumer=2 prometheus consumer")
+    try:
+        healthy("prometheus", 1)
+        for count in (2, 4):
+            scaled(count)
+            until(lambda: [each["value"][1] for each in (asked("query?query=sum(up{job=%22flotilla%22})") or {}).get("result", [])] == [str(count)],
+                  60, lambda: "Prometheus sees %d: %s" % (count, asked("targets")))
+        with open(os.path.join(ROOT, "monitoring", "alerts.yml"), encoding="utf-8") as file:
+            alarms = {rule["alert"]: "ok" for rule in yaml.safe_load(file)["groups"][0]["rules"]}
+        until(lambda: {rule["name"]: rule["health"] for group in asked("rules")["groups"] for rule in group["rules"]} == alarms, 30,
+              lambda: "each alarm is looked at: %s" % asked("rules"))
+    finally:
+        monitored("docker-compose rm -sf prometheus; docker volume rm ${COMPOSE_PROJECT_NAME}_prometheus")
 
 
 @pytest.mark.after("test_submit_and_look", "test_scaled_while_a_workflow_runs", "test_rabbitmq_is_restarted_under_a_workflow",
