@@ -321,12 +321,27 @@ def test_rabbitmq_is_restarted_under_a_workflow():
     healthy("rabbitmq", 1)
 
 
-def test_eight_workers_under_a_workflow():
+def upgrade_by_the_page():
+    """To another image of the same name, with the command of docs/operations.md."""
+    with open(os.path.join(ROOT, "docs", "operations.md"), encoding="utf-8") as page:
+        command, = re.findall(r"^ +(docker-compose up [^#\n]*[^# \n])", page.read(), re.MULTILINE)
+    before = set(containers("consumer"))
+    sh("printf 'FROM %s\nLABEL upgraded=yes\n' | docker build -q -t %s -" % ((inspect(min(before))["Config"]["Image"],) * 2))
+    with Ends() as ends:
+        sh(command)
+        ends.well("consumer", len(before))
+    after = set(containers("consumer"))
+    assert len(after) == 8 and not before & after
+    assert {inspect(each)["Config"]["Labels"].get("upgraded") for each in after} == {"yes"}
+
+
+def test_eight_workers_are_upgraded_under_a_workflow():
     line("up", "docker-compose up -d")  # back to one
     with Stream("eight") as stream:
         until(lambda: succeeded("eight") > 0, 30, "it has begun")
         line("scale", "docker-compose up -d --scale consumer=8")
         until(lambda: len(hosts_of("eight")) >= 8, 60, "all eight have had jobs")
+        upgrade_by_the_page()
     all_ended("eight", stream.ids)
     healthy("consumer", 8)
     assert len(set(redis("zrange flotilla:workers 0 -1").split())) == 8
@@ -387,7 +402,7 @@ def test_prometheus_finds_the_workers_that_there_are():
 
 
 @pytest.mark.after("test_submit_and_look", "test_scaled_while_a_workflow_runs", "test_rabbitmq_is_restarted_under_a_workflow",
-                   "test_eight_workers_under_a_workflow", "test_down_and_up_again")
+                   "test_eight_workers_are_upgraded_under_a_workflow", "test_down_and_up_again")
 def test_every_command_of_the_page_was_typed():
     with open(os.path.join(ROOT, "docs", "compose.md"), encoding="utf-8") as file:
         shown = [each.strip() for each in re.findall(r"^(?:    )?((?:docker|docker-compose|scripts/)\S* .*|scripts/\S+)$", file.read(), re.MULTILINE)]
