@@ -61,11 +61,7 @@ def leave(workers, seconds=40):
     assert [worker.stop(seconds=seconds) for worker in workers] == [0] * len(workers), [worker.log() for worker in workers]
 
 
-# Open: of new workers that are replaced by old ones, a job has now and then a second attempt that nothing explains.
-BACK_OPEN = pytest.param("back", marks=pytest.mark.xfail(reason="open: now and then a job runs a second time", strict=False))
-
-
-@pytest.mark.parametrize("way", ["up", BACK_OPEN])
+@pytest.mark.parametrize("way", SIDES)
 def test_workers_are_replaced_one_by_one_while_a_graph_runs(fleet, way):
     before, after = SIDES[way]
     workers = [fleet.worker("--allow-exec", "--slots", 3, build=before) for _ in range(3)]
