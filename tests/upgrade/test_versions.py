@@ -56,9 +56,10 @@ class Graph:
 
 
 def leave(workers, seconds=40):
+    """All at a time, each told once: a second SIGTERM would mean `at once`, and its jobs would be handed back unfinished."""
     for worker in workers:
         worker.process.send_signal(signal.SIGTERM)
-    assert [worker.stop(seconds=seconds) for worker in workers] == [0] * len(workers), [worker.log() for worker in workers]
+    assert [worker.stop(sig=0, seconds=seconds) for worker in workers] == [0] * len(workers), [worker.log() for worker in workers]
 
 
 @pytest.mark.parametrize("way", SIDES)
