@@ -82,14 +82,13 @@ static int ask(struct place *place, const char *method, const char *path, const 
 	       json_t **ret, struct err *err)
 {
 	CLEANUP(freep) char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	struct err cause;
 	long status;
 
-	if (http_do(place->http, method, path, text, &status, &place->answer, &cause) < 0)
+	if (http_do(place->http, method, path, text, &status, &place->answer, err) < 0)
 		return err_set(err, ERR_SERVICE,
 			       "RabbitMQ's management at %s cannot be reached: %.200s; is the plugin "
 			       "rabbitmq_management enabled there? See --management",
-			       place->shown, cause.text);
+			       place->shown, err->text);
 	*ret = NULL;
 	if (status == 404 && !body)
 		return 0;
