@@ -42,7 +42,7 @@ struct item *attempt_asked(struct asked *asked)
 
 /* --- settle --- */
 
-static void on_settled(void *data, const struct store_reply *reply)
+void attempt_settled(void *data, const struct store_reply *reply)
 {
 	struct item *item = data;
 	struct worker *worker = item->worker;
@@ -90,7 +90,8 @@ static void settle_plain(struct item *item, const char *result)
 {
 	const struct store_arg args[] = {STORE_TEXT(item->token), STORE_TEXT(result)};
 
-	store_script(item->worker->store, "succeed", item->id, item->job.run, args, 2, on_settled, item);
+	if (!pass_on(item, result))
+		store_script(item->worker->store, "succeed", item->id, item->job.run, args, 2, attempt_settled, item);
 }
 
 static void settle_fully(struct item *item, const struct outcome *outcome, const char *result)
@@ -122,7 +123,7 @@ static void settle_fully(struct item *item, const struct outcome *outcome, const
 					       : ""),
 	};
 	store_script(item->worker->store, "settle", item->id, item->job.run, args, sizeof args / sizeof *args,
-		     on_settled, item);
+		     attempt_settled, item);
 }
 
 static void settle(struct item *item, const struct outcome *outcome)

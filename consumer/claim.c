@@ -63,6 +63,8 @@ static void claimed(struct item *item, const struct store_reply *reply)
 	item->since = clock_mono_ms();
 	item->attempt_no = store_int_at(reply, 1);
 	item->failures = store_int_at(reply, 5);
+	if (store_text_at(reply, 7)[0])
+		item->dependent = xstrdup(store_text_at(reply, 7));
 	worker->intake.started++;
 	worker->counts.claims[COUNT_CLAIM_TAKEN]++;
 	schedule_queued_at(item, store_int_at(reply, 6)); /* which is told where somebody asks how long jobs wait */

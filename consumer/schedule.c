@@ -43,6 +43,7 @@ void item_free(struct item *item)
 	free(item->id);
 	free(item->dir);
 	free(item->said);
+	free(item->dependent);
 	item_forget_news(item);
 	ahead_forget_results(item);
 	free(item);

@@ -329,6 +329,7 @@ static void shut(struct worker *worker)
 	while (worker->intake.connecting || worker->intake.rescuing)
 		uv_run(worker->loop, UV_RUN_ONCE);
 	free(worker->tasks);
+	free(worker->crowded);
 	worker->keyring = keyring_free(worker->keyring);
 }
 

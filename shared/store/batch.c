@@ -59,8 +59,10 @@ void store_encode(struct buf *ret, const struct store_arg *args, size_t count)
 static void add_keys(struct store *store, struct buf *ret, const int *keys, size_t count, const struct store_call *call)
 {
 	for (size_t i = 0; i < count; i++) {
+		enum store_key key = (enum store_key)keys[i];
 		buf_reset(&store->scratch);
-		store_key(&store->scratch, store->prefix, (enum store_key)keys[i], call->id, call->run);
+		store_key(&store->scratch, store->prefix, key, store_key_of_next(key) ? call->args[0].at : call->id,
+			  call->run);
 		add_bulk(ret, store->scratch.data, store->scratch.len);
 	}
 }

@@ -207,15 +207,16 @@ static struct store_call *make(struct store *store, const char *id, const char *
 
 	for (size_t i = 0; i < count; i++)
 		bytes += args[i].len;
-	size += count * sizeof *args + bytes;
+	size += count * (sizeof *args + 1) + bytes; /* a NUL behind each, for one that is an id */
 	call = xmalloc(size);
 	memset(call, 0, sizeof *call);
 	call->args = (struct store_arg *)(call + 1);
 	at = (char *)(call->args + count);
-	for (size_t i = 0; i < count; at += args[i++].len) {
+	for (size_t i = 0; i < count; at += args[i++].len + 1) {
 		call->args[i] = STORE_BYTES(at, args[i].len);
 		if (args[i].len)
 			memcpy(at, args[i].at, args[i].len);
+		at[args[i].len] = '\0';
 	}
 	call->id = memcpy(at, id, id_len);
 	call->run = memcpy(at + id_len, run, run_len);

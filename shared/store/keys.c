@@ -1,9 +1,8 @@
 #include "store/keys.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-enum key_of { OF_FLEET, OF_ID, OF_RUN };
+enum key_of { OF_FLEET, OF_ID, OF_RUN, OF_NEXT };
 
 struct row {
 	const char *word, *before, *behind;
@@ -19,7 +18,7 @@ static const struct row rows[] = {
 void store_key(struct buf *ret, const char *prefix, enum store_key key, const char *id, const char *run)
 {
 	const struct row *row = &rows[key];
-	const char *of = row->of == OF_ID ? id : row->of == OF_RUN ? run : NULL;
+	const char *of = row->of == OF_ID || row->of == OF_NEXT ? id : row->of == OF_RUN ? run : NULL;
 
 	buf_adds(ret, prefix);
 	buf_adds(ret, row->before);
@@ -27,6 +26,8 @@ void store_key(struct buf *ret, const char *prefix, enum store_key key, const ch
 		buf_adds(ret, of);
 	buf_adds(ret, row->behind);
 }
+
+bool store_key_of_next(enum store_key key) { return rows[key].of == OF_NEXT; }
 
 int store_key_parse(const char *word, size_t len)
 {

@@ -2,9 +2,12 @@
 #ifndef FLOTILLA_STORE_KEYS_H
 #define FLOTILLA_STORE_KEYS_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 
-/* name in the scripts (`local job, spec = unpack(KEYS)`), text before the id or run, text behind it; what it is of. */
+/* name in the scripts (`local job, spec = unpack(KEYS)`), text before the id or run, text behind it; what it is of.
+ * NEXT: of another job, which the script's first argument names (pass.lua). */
 #define STORE_KEY_MAP(X)                                                                                               \
 	X(KEY_JOB, "job", ":job:", "", ID)                                                                             \
 	X(KEY_SPEC, "spec", ":job:", ":spec", ID)                                                                      \
@@ -30,7 +33,11 @@
 	X(KEY_CARETAKER, "caretaker", ":caretaker", "", FLEET)                                                         \
 	X(KEY_SCHEMA, "schema", ":schema", "", FLEET)                                                                  \
 	X(KEY_RUN_COUNTER, "counter", ":counter:", "", ID)                                                             \
-	X(KEY_EVENTS, "events", ":events", "", FLEET)
+	X(KEY_EVENTS, "events", ":events", "", FLEET)                                                                  \
+	X(KEY_NEXT_JOB, "next_job", ":job:", "", NEXT)                                                                 \
+	X(KEY_NEXT_SPEC, "next_spec", ":job:", ":spec", NEXT)                                                          \
+	X(KEY_NEXT_WAITING, "next_waiting", ":job:", ":waiting", NEXT)                                                 \
+	X(KEY_NEXT_DEPENDENTS, "next_dependents", ":job:", ":dependents", NEXT)
 
 enum store_key {
 #define X(name, word, before, behind, of) name,
@@ -41,6 +48,8 @@ enum store_key {
 
 /* Appends a key's (or channel's) name. `id` is the job's, dedup key, worker's name or run, as the key is of one. */
 void store_key(struct buf *ret, const char *prefix, enum store_key key, const char *id, const char *run);
+/* Whether it is NEXT's: its `id` is then the script's first argument. */
+bool store_key_of_next(enum store_key key);
 /* The key that a script calls `word`; -1 where there is none. */
 int store_key_parse(const char *word, size_t len);
 /* Which key a name is of: an enum store_key, and in `ret_of` (borrowed from `name`) and `ret_len` whose it is, none for

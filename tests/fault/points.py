@@ -26,7 +26,7 @@ WAIT_S = 15   # for a point that is come to by time
 SCENES = {
     "lose.": "kill", "handback.": "drain", "held.": "drain", "drain.": "drain", "leave.": "drain", "defer.": "unknown",
     "refuse.": "unknown", "unrouted.": "unrouted", "look.": "settling", "owe.": "outbox", "overdue.": "outbox", "depth.": "outbox",
-    "ahead.": "ahead",
+    "ahead.": "ahead", "pass.": "pass",
 }
 # Where the first time says nothing about work: it is before any.
 NTH = {"role.taken": 1, "presence.": 4, "role.": 6, "sweep.": 8, "plain.": 3}
@@ -247,6 +247,23 @@ class Trial:
                     self.work.add("short/%d" % n, task="sleep", args={"ms": 1 + n % 4}, publish=False)
                 self.work.send("short/%d" % n)
         return bool(self.sent_at) and bool(self.fired() or time.monotonic() > self.sent_at + 5)
+
+    def stage_pass(self):
+        """A chain of jobs that are over at once, when little else is to be done: a worker that holds others begins nothing in place."""
+        ids = ["pass/%d" % n for n in range(40)]
+        busy = [state for id, state in self.fleet.states(self.work.expected).items() if state in ("queued", "running", "scheduled")]
+        if not self.sent_at:
+            if not self.runs_long() or len(busy) > 6:
+                return False
+            self.sent_at = time.monotonic()
+            for n, id in enumerate(ids):
+                self.work.add(id, task="noop", after=[ids[n - 1]] if n else (), publish=False)
+                if n:
+                    self.work.send(id)
+        if any(self.fleet.state(self.work.id(id)) != "waiting" for id in ids[1:]):
+            return False
+        self.work.send(ids[0])
+        return True
 
     def stage_unrouted(self):
         self.work.add("other", task="noop", publish=False)

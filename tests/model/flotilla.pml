@@ -159,6 +159,12 @@ byte jobs[NJ], invitations[NJ]; /* ready in the queue */
 #define PARKED 13       /* claimed, not begun */
 #define HANDING 14      /* that is given back; the answer is awaited */
 #define HANDING_BEGUN 15 /* the same of one that ran */
+#define PASS_OK 16      /* SETTLE_OK, and its one dependent may begin in the same call */
+#ifdef PASS
+#define SUCCEEDS(a) (at[a] == SETTLE_OK || at[a] == PASS_OK)
+#else
+#define SUCCEEDS(a) (at[a] == SETTLE_OK)
+#endif
 #ifdef AHEAD
 #define CLAIMED PARKED
 #else
@@ -194,6 +200,7 @@ byte deletes = DELETES;
 #define OVER 5   /* the item is done with */
 #define OVER_AND_TELL 6
 #define OVER_AND_INVITE 7
+#define OVER_AND_BEGUN 9 /* and its one dependent is running, for this worker to run it */
 byte got, pick;
 
 #ifdef MUTANT_COUNTER
@@ -515,8 +522,8 @@ inline settle(me, j) { /* settle.lua; the same token again gets the same answer 
 	:: else ->
 		assert(nobody_settles_without_the_lease || token[j] == MINE(me));
 		if
-		:: at[me] == SETTLE_OK -> finish(j, SUCCEEDED)
-		:: at[me] != SETTLE_OK && ASKED(j) -> finish(j, CANCELLED)
+		:: SUCCEEDS(me) -> finish(j, SUCCEEDED)
+		:: !SUCCEEDS(me) && ASKED(j) -> finish(j, CANCELLED)
 		:: else ->
 			failures[j]++;
 			if
@@ -530,6 +537,42 @@ inline settle(me, j) { /* settle.lua; the same token again gets the same answer 
 	:: else -> got = OVER
 	fi
 }
+
+#ifdef PASS
+/* pass.lua: settle, and the one dependent begins in the same call, if it waits for nothing else. Nothing is owed to it then, so
+ * the end is not listed. The same tokens again get the same answer. */
+#define NEXT(j) LOWEST(dependents[j])
+#ifdef MUTANT_PASSED_UNSETTLED
+#define PASSES(me, j) true
+#else
+#define PASSES(me, j) (state[j] == SUCCEEDED && token[j] == MINE(me))
+#endif
+#ifdef MUTANT_PASSED_AMONG_MANY
+#define READY_WITH(c, j) HAS(waiting[c], j)
+#else
+#define READY_WITH(c, j) (waiting[c] == BIT(j))
+#endif
+inline pass(me, j) {
+	settle(me, j);
+	if
+	:: PASSES(me, j) && dependents[j] == BIT(NEXT(j)) && state[NEXT(j)] == WAITING && READY_WITH(NEXT(j), j) ->
+		CHECK_EARLY(NEXT(j));
+		waiting[NEXT(j)] = 0;
+		settling = settling & ~BIT(j);
+		assert(no_attempt_without_a_cause || !HAS(running_once, NEXT(j)));
+		running_once = running_once | BIT(NEXT(j));
+		state[NEXT(j)] = RUNNING;
+		token[NEXT(j)] = MINE(me);
+		COUNT(me, NEXT(j));
+		got = OVER_AND_BEGUN
+#ifndef MUTANT_PASSED_ONCE
+	:: PASSES(me, j) && dependents[j] == BIT(NEXT(j)) && state[NEXT(j)] == RUNNING && token[NEXT(j)] == MINE(me) ->
+		got = OVER_AND_BEGUN
+#endif
+	:: else
+	fi
+}
+#endif
 
 #ifdef MUTANT_CANCEL_FORGOTTEN
 #define ENDS_CANCELLED(j) false
@@ -620,7 +663,7 @@ inline forget_held(me, j) {
 
 /* Whether a worker is at what settling lists: then the caretaker comes to it only where that one is slow. */
 #define AT_IT(a, j) (HAS(to_tell[a], j) || ((at[a] == TELL || at[a] == TOLD) && from[a] == (j)) ||                     \
-		     ((at[a] == WATCH || at[a] == RESOLVE_OWN || at[a] == REGISTER || at[a] == SETTLE_OK ||            \
+		     ((at[a] == WATCH || at[a] == RESOLVE_OWN || at[a] == REGISTER || SUCCEEDS(a) ||                   \
 		       at[a] == SETTLE_FAILED || at[a] == ADMIT) && job[a] == (j)))
 
 #define IS_DUE(j) (state[j] == SCHEDULED)
@@ -710,7 +753,16 @@ inline care(j) {
 
 inline follow(me) { /* what an answer leads to (fleet_follow), about the job `pick`; of a worker that is its item's */
 	if
-	:: got >= OVER && got != BEGUN ->
+#ifdef PASS
+	:: got == OVER_AND_BEGUN ->
+		pick = NEXT(job[me]);
+		free_item(me);
+#ifdef NUMBERS
+		number[me] = attempt[pick];
+#endif
+		got = BEGUN
+#endif
+	:: got >= OVER && got < BEGUN ->
 		free_item(me);
 		got = (got == OVER -> NOTHING : (got == OVER_AND_TELL -> TO_TELL : INVITE))
 	:: else
@@ -796,14 +848,24 @@ end:	do
 			:: resends > 0 -> resends--; pick = at[me]; claim(me, job[me]); at[me] = pick; got = NOTHING
 			:: skip; claim(me, job[me])
 			fi
-		:: at[me] == RUN || at[me] == SETTLE_OK || at[me] == SETTLE_FAILED ->
+		:: at[me] == RUN || SUCCEEDS(me) || at[me] == SETTLE_FAILED ->
 			if
 			:: at[me] == RUN -> at[me] = SETTLE_OK
+#ifdef PASS
+			:: at[me] == RUN && at_hand[me] == 0 -> at[me] = PASS_OK
+#endif
 			:: at[me] == RUN && fails > 0 -> fails--; at[me] = SETTLE_FAILED
 			:: at[me] != RUN
 			fi;
 			pick = job[me];
+#ifdef PASS
+			if
+			:: at[me] == PASS_OK -> pass(me, job[me])
+			:: at[me] != PASS_OK -> settle(me, job[me])
+			fi;
+#else
 			settle(me, job[me]);
+#endif
 			if
 			:: ANSWER_LOST
 			:: skip
@@ -920,6 +982,8 @@ inline die(a) {
 	od;                                                                                                            \
 	j = 0
 
+#define FORSAKE(a, j) token[j] = ((token[j] == MINE(a) && at_hand[a] != (j) + 1) -> NOBODY : token[j])
+
 /* The worker sees that its session with Redis is lost: so is that with the broker; flows end, and what they stand for is
  * still listed; calls that bear a token are sent again. */
 inline miss(a) {
@@ -933,6 +997,13 @@ inline miss(a) {
 #endif
 #ifndef MUTANT_FLOWS_GO_ON
 	to_tell[a] = 0;
+#ifdef LOCAL
+	/* a place whose answer is awaited is given up: what began in it has a token that nobody holds */
+	if
+	:: at[a] == TELL -> EACH(got, FORSAKE(a, got))
+	:: else
+	fi;
+#endif
 	if
 	:: at[a] == WATCH || at[a] == RESOLVE_OWN || at[a] == REGISTER || at[a] == TELL || at[a] == TOLD ->
 		at[a] = IDLE; job[a] = 0; kind[a] = NO; todo[a] = 0; from[a] = 0; met[a] = 0;

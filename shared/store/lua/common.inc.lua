@@ -84,7 +84,7 @@ local function move(from, to)
     count(run_hash, to, 1)
   end
 end
--- Of many events of a call the third and those behind it are not published where nobody could hear them: nobody has subscribed
+-- Of many events of a call the fifth and those behind it are not published where nobody could hear them: nobody has subscribed
 -- here, and there is no replica where somebody might have.
 local told_of, heard = 0, true
 local function is_heard()
@@ -93,6 +93,6 @@ local function is_heard()
 end
 local function tell(state, attempt)
   told_of = told_of + 1
-  if told_of == 3 then heard = is_heard() end
+  if told_of == 5 then heard = is_heard() end
   if heard then redis.call('PUBLISH', events, id .. ' ' .. state .. ' ' .. (attempt or 0) .. ' ' .. stamp) end
 end

@@ -20,8 +20,8 @@ local function told(state, epoch, dedup, many, owed, asks)
   return {'ended', state, epoch or '0', owed and 1 or 0, asks, dedup or '', many, children}
 end
 -- finish: from state `from` to the end `state`; `h` has what the job's hash holds of attempt, epoch, dedup and keep, in `left` the
--- keys that there may be beside the record and the spec, in `alone` that nobody waits for the end. A call costs more than
--- anything else here.
+-- keys that there may be beside the record and the spec; in `alone` that nobody waits for the end, or in `many` how many have
+-- still to be told of it, where that is known. A call costs more than anything else here.
 local function finish(from, state, h, ...)
   redis.call('HSET', job, 'state', state, 'ended_at', stamp, ...)
   move(from, state)
@@ -29,7 +29,7 @@ local function finish(from, state, h, ...)
   tell(state, h.attempt)
   local many, asks = 0, 0
   if not h.alone then
-    many = redis.call('HLEN', dependents)
+    many = h.many or redis.call('HLEN', dependents)
     asks = redis.call('EXISTS', asked)
   end
   local owed = h.dedup or many > 0

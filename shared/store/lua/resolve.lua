@@ -17,7 +17,7 @@ local v = redis.call('HMGET', job, 'state', 'run', 'due_at', 'pool', 'priority',
   'expires_at', 'failures', 'token', 'started_at')
 if not v[1] then return {'gone'} end
 if (v[2] or '') ~= run then return {'run', v[2] or ''} end
-local function answer(attempt, started) return claimed(attempt, started, redis.call('GET', spec) or '', v[5], v[12]) end
+local function answer(attempt, started) return claimed(attempt, started, redis.call('GET', spec) or '', v[5], v[12], '', dependents) end
 if v[1] == 'running' and token ~= '' and v[13] == token then return answer(v[6], v[14]) end
 local when = redis.call('HGET', waiting, from)
 if v[1] ~= 'waiting' or not when then return {'none', v[1]} end

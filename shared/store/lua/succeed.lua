@@ -5,15 +5,8 @@ local id, run, events, token, value = unpack(ARGV)
 --#include common.inc.lua
 --#include ended.inc.lua
 --#include settle.inc.lua
+--#include succeed.inc.lua
 --#every waits = dependents, asked
 --#once local alone = redis.call('EXISTS', unpack(waits)) == 0
-local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'keep', 'dedup', 'epoch')
-local answer = not_settled(v[1], v[2], v[3], v[7], v[6])
-if answer then return answer end
-strike(leases)
-local left = {}
-if value ~= '' then
-  redis.call('SET', result, value)
-  left[1] = result
-end
-return finish('running', 'succeeded', {attempt = v[4], epoch = v[7], dedup = v[6], keep = v[5], left = left, alone = alone})
+local v = settling_record()
+return not_settled(v[1], v[2], v[3], v[7], v[6]) or succeed(v, {left = {}, alone = alone})

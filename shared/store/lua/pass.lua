@@ -1,0 +1,44 @@
+#!lua flags=allow-oom
+-- succeed, and resolve for the one dependent, `next`, which begins there and then: what a step of a chain comes to. Two transitions,
+-- each of one job; the second is done on the word of the first, as a worker does it that has the answer. If `next` waits for more,
+-- or others wait too, or it cannot begin here, then the job only ends, and its dependents have to be told.
+-- The answer is that of the end; where `next` has begun, the ninth word is that of the claim, and nothing is owed to it any more. The
+-- same tokens again get the same answer.
+local job, spec, result, dependents, asked, next_job, next_spec, next_waiting, next_dependents, leases, settling, replies, run_hash, run_jobs, stats = unpack(KEYS)
+local id, run, events, next, token, value, next_token, worker, lease, here, tasks, demands = unpack(ARGV)
+--#include common.inc.lua
+--#include ended.inc.lua
+--#include settle.inc.lua
+--#include succeed.inc.lua
+--#include claim.inc.lua
+local function next_claimed(attempt, started, n)
+  return claimed(attempt, started, redis.call('GET', next_spec) or '', n[4], n[10], '', next_dependents)
+end
+-- Of `next`: whether it is ready once this one has succeeded, and may begin here.
+local function may_begin(n)
+  if n[1] ~= 'waiting' or (n[2] or '') ~= run or n[3] ~= here or n[6] ~= '0' or n[7] or n[8] then return false end
+  if demands == '1' and n[11] or not string.find(tasks, ',' .. n[5] .. ',', 1, true) then return false end
+  if redis.call('HLEN', next_waiting) ~= 1 then return false end
+  local when = redis.call('HGET', next_waiting, id)
+  return when == 'succeeded' or when == 'ended'
+end
+local v = settling_record()
+local answer = not_settled(v[1], v[2], v[3], v[7], v[6])
+local n = redis.call('HMGET', next_job, 'state', 'run', 'pool', 'priority', 'task', 'attempt', 'due_at', 'expires_at', 'token',
+  'failures', 'via', 'started_at')
+if answer then
+  if answer[1] == 'ended' and n[1] == 'running' and n[9] == next_token then answer[9] = next_claimed(n[6], n[12], n) end
+  return answer
+end
+local begins = not v[6] and may_begin(n) and redis.call('HLEN', dependents) == 1
+if not begins then return succeed(v, {left = {}}) end
+answer = succeed(v, {left = {dependents}, many = 0})
+if not answer[3] then answer = told('succeeded', v[7], nil, 0, false, 0) end
+job, id, token = next_job, next, next_token
+redis.call('DEL', next_waiting)
+redis.call('HDEL', job, 'pending')
+tell('queued', 0)
+begin(1, 'queued_at', stamp)
+move('waiting', 'running')
+answer[9] = next_claimed(1, stamp, n)
+return answer

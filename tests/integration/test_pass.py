@@ -1,0 +1,226 @@
+"""A step of a chain is one call: the end of a job, and the beginning of the one that it makes ready."""
+import json
+import time
+
+import pytest
+
+from fleet import until
+
+FAR_MS = 3600 * 1000
+
+
+def waits(fleet, *ids):
+    until(lambda: all(fleet.state(id) == "waiting" and not fleet.redis.hexists(fleet.key("job", id, "waiting"), "~") for id in ids)
+          and not fleet.redis.zcard(fleet.key("settling")), what="all wait")
+
+
+def chain(fleet, length, name="c", **fields):
+    """Jobs that are registered, each behind the one before; the first is for the test to publish."""
+    ids = ["%s%d" % (name, i) for i in range(length)]
+    fleet.publish_many([({"task": "noop", "id": ids[i], "after": [ids[i - 1]], **fields}, {}) for i in range(1, length)])
+    waits(fleet, *ids[1:])
+    return ids
+
+
+def calls(fleet):
+    return fleet.redis.info("commandstats")["cmdstat_evalsha"]["calls"]
+
+
+def kept_until(fleet, id):
+    """When what is kept of it goes: one moment for all of it."""
+    keys = list(fleet.redis.scan_iter(fleet.key("job", id) + "*"))
+    times = {fleet.redis.execute_command("PEXPIRETIME", key) for key in keys if key.split(":")[2] == id}
+    assert len(times) == 1, (keys, times)
+    return times.pop()
+
+
+def test_a_step_is_one_call(fleet):
+    fleet.worker("--slots", 1)
+    ids = chain(fleet, 200, run="r")
+    before = calls(fleet)
+    fleet.publish({"task": "noop", "id": ids[0], "run": "r"})
+    fleet.wait_all(ids)
+    taken = calls(fleet) - before
+    assert taken < 2 * len(ids), "%d calls for %d steps" % (taken, len(ids))
+    fleet.settled()
+    for id in ids:
+        job = fleet.job(id)
+        assert (job["state"], job["attempt"]) == ("succeeded", "1") and not {"pending", "due_at", "reason"} & set(job), job
+        assert int(job["created_at"]) <= int(job["queued_at"]) <= int(job["started_at"]) <= int(job["ended_at"])
+        assert not fleet.redis.exists(fleet.key("job", id, "waiting"))
+        assert kept_until(fleet, id) >= int(job["ended_at"]) + 86400 * 1000
+    counts = {k: v for k, v in fleet.redis.hgetall(fleet.key("run", "r")).items() if k in ("jobs", "succeeded", "waiting", "queued", "running")}
+    assert {k: int(v) for k, v in counts.items() if v != "0"} == {"jobs": 200, "succeeded": 200}
+    assert fleet.redis.hgetall(fleet.key("stats")) == {"succeeded": "200"}
+    fleet.command("doctor", check=0)
+
+
+def test_events_tell_of_each_state_once(fleet):
+    fleet.worker("--slots", 1)
+    ids = chain(fleet, 5)
+    pubsub = fleet.redis.pubsub(ignore_subscribe_messages=True)
+    pubsub.subscribe(fleet.key("events"))
+    pubsub.get_message(timeout=5)
+    fleet.publish({"task": "noop", "id": ids[0]})
+    told = []
+
+    def all_told():
+        message = pubsub.get_message(timeout=0.1)
+        if message:
+            told.append(tuple(message["data"].split(" ")[:3]))
+        return (ids[-1], "succeeded", "1") in told
+    until(all_told)
+    for id in ids[1:]:
+        assert [event[1:] for event in told if event[0] == id] == [("queued", "0"), ("running", "1"), ("succeeded", "1")]
+
+
+def test_results_are_there_before_the_next_one_begins(fleet):
+    fleet.worker("--slots", 2)
+    ids = chain(fleet, 6, args={"x": [1, "two"]})
+    fleet.publish({"task": "noop", "id": ids[0], "args": {"x": 0}})
+    fleet.wait_all(ids)
+    assert [json.loads(fleet.redis.get(fleet.key("job", id, "result"))) for id in ids] == [{"x": 0}] + [{"x": [1, "two"]}] * 5
+    kept_until(fleet, ids[3])
+
+
+# What follows the middle of a chain, so that the worker knows of it: fields, or how it is asked for, and what becomes of it.
+OTHERS = {
+    "later": ({"delay_ms": FAR_MS}, "scheduled"),
+    "too late": ({"expires_at": 1}, "expired"),
+    "of another pool": ({"pool": "other"}, "queued"),
+    "of two": ({"after": ["c1", "nobody"]}, "waiting"),
+    "not asked for": ({"after": [{"id": "c1", "when": "failed"}]}, "skipped"),
+    "however it ends": ({"after": [{"id": "c1", "when": "ended"}]}, "succeeded"),
+    "joined": ({"dedup": "key", "after": []}, "succeeded"),
+    "unknown": ({"task": "nobody"}, "queued"),
+    "another attempt": ({"task": "fail", "args": {"message": "no"}, "retries": 1, "backoff_ms": 10}, "failed"),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_cannot_begin_here_goes_its_own_way(fleet, what):
+    fields, end = OTHERS[what]
+    fleet.worker("--slots", 1)
+    joined = what == "joined"
+    fleet.publish({"task": "noop", "id": "c1", "after": ["c0"], "pool": "default", **({"dedup": "key"} if joined else {})})
+    fleet.wait("c1", "waiting")
+    fleet.publish({"task": "noop", "id": "c2", "after": ["c1"], **fields})
+    until(lambda: fleet.state("c2") == "waiting")
+    fleet.publish({"task": "noop", "id": "c0"})
+    fleet.wait("c1", "succeeded")
+    job = fleet.wait("c2", end)
+    assert job.get("duplicate_of") == ("c1" if joined else None)
+    until(lambda: not fleet.redis.zcard(fleet.key("settling")), what="c1's end is told")
+    if what != "of two":
+        kept_until(fleet, "c1")
+    if joined:
+        assert fleet.redis.get(fleet.key("dedup", "key")) is None or fleet.redis.pttl(fleet.key("dedup", "key")) > 0
+    fleet.command("doctor", check=1 if end == "queued" and "pool" in fields else 0)  # nobody serves that pool
+
+
+def test_one_that_came_meanwhile(fleet):
+    """When it began one job waited for it; when it ends there are two."""
+    fleet.worker("--slots", 4)
+    ids = chain(fleet, 2)
+    fleet.publish({"task": "sleep", "id": "long", "args": {"ms": 1000}, "after": [ids[1]]})
+    waits(fleet, ids[1], "long")
+    fleet.publish({"task": "noop", "id": "first", "after": ["long"]})
+    waits(fleet, ids[1], "long", "first")
+    fleet.publish({"task": "noop", "id": ids[0]})
+    fleet.wait("long", "running")
+    fleet.publish({"task": "noop", "id": "second", "after": ["long"]})
+    fleet.wait_all(["first", "second"])
+    assert {fleet.job(id)["attempt"] for id in ("first", "second")} == {"1"}
+    fleet.settled()
+    kept_until(fleet, "long")
+
+
+def test_one_that_is_cancelled_meanwhile(fleet):
+    fleet.worker("--slots", 4)
+    ids = chain(fleet, 2)
+    fleet.publish({"task": "sleep", "id": "long", "args": {"ms": 1000}, "after": [ids[1]]})
+    waits(fleet, ids[1], "long")
+    fleet.publish({"task": "noop", "id": "next", "after": ["long"]})
+    fleet.publish({"task": "noop", "id": "behind", "after": ["next"]})
+    waits(fleet, ids[1], "long", "next", "behind")
+    fleet.publish({"task": "noop", "id": ids[0]})
+    fleet.wait("long", "running")
+    fleet.command("cancel", "next", check=0)
+    fleet.wait("long", "succeeded")
+    fleet.wait("behind", "skipped")
+    assert fleet.job("next")["state"] == "cancelled" and fleet.job("next")["attempt"] == "0"
+    fleet.settled()
+
+
+def test_replies_are_owed_all_the_same(fleet):
+    fleet.worker("--slots", 1)
+    queue = fleet.reply_queue()
+    fleet.publish_many([({"task": "noop", "id": "r%d" % i, "args": {"i": i}, "after": ["r%d" % (i - 1)]},
+                         {"reply_to": queue, "correlation_id": "r%d" % i}) for i in range(1, 20)])
+    waits(fleet, *["r%d" % i for i in range(1, 20)])
+    fleet.publish({"task": "noop", "id": "r0"})
+    fleet.wait("r19", "succeeded")
+    got = [fleet.get(queue) for _ in range(19)]
+    assert sorted(properties.correlation_id for _, properties, _ in got) == sorted("r%d" % i for i in range(1, 20))
+    fleet.settled()
+    for i in range(20):
+        until(lambda i=i: fleet.redis.pttl(fleet.key("job", "r%d" % i)) > 0, what="r%d is kept for its time" % i)
+        kept_until(fleet, "r%d" % i)
+
+
+def test_a_diamond_and_two_chains_side_by_side(fleet):
+    fleet.worker("--slots", 4)
+    one, other = chain(fleet, 40, "a"), chain(fleet, 40, "b")
+    fleet.publish_many([({"task": "noop", "id": id, "after": [one[-1]]}, {}) for id in ("left", "right")]
+                       + [({"task": "noop", "id": "join", "after": ["left", "right", other[-1]]}, {})])
+    waits(fleet, "left", "right", "join")
+    fleet.publish_many([({"task": "noop", "id": ids[0]}, {}) for ids in (one, other)])
+    fleet.wait_all(one + other + ["left", "right", "join"])
+    join = fleet.job("join")
+    assert all(int(fleet.job(id)["ended_at"]) <= int(join["started_at"]) for id in ("left", "right", other[-1]))
+    assert {fleet.job(id)["attempt"] for id in one + other + ["left", "right", "join"]} == {"1"}
+    fleet.settled()
+
+
+def test_a_worker_that_dies_on_the_way(fleet):
+    """Its links are killed with it at any moment; the other one finishes, and nothing has run a second time but what was lost."""
+    ids = chain_of_sleeps(fleet, 60)
+    workers = [fleet.worker("--slots", 1, "--lease", "1s") for _ in range(2)]
+    fleet.publish({"task": "sleep", "id": ids[0], "args": {"ms": 5}})
+    for at in (10, 25, 40):
+        until(lambda at=at: fleet.state(ids[at]) in ("running", "succeeded"), 60)
+        name = next((fleet.job(id)["worker"] for id in ids if fleet.state(id) == "running"), workers[0].name)
+        victim = next(w for w in workers if w.name == name)
+        victim.process.kill()
+        victim.process.wait()
+        workers.remove(victim)
+        workers.append(fleet.worker("--slots", 1, "--lease", "1s"))
+    fleet.wait_all(ids)
+    for id in ids:
+        job = fleet.job(id)
+        assert int(job["attempt"]) == 1 + int(job.get("lost", 0)), job
+    assert sum(int(fleet.job(id).get("lost", 0)) for id in ids) <= 3
+    fleet.settled()
+
+
+def chain_of_sleeps(fleet, length):
+    ids = ["s%d" % i for i in range(length)]
+    helper = fleet.worker("--slots", 1)
+    fleet.publish_many([({"task": "sleep", "id": ids[i], "args": {"ms": 5}, "after": [ids[i - 1]]}, {}) for i in range(1, length)])
+    waits(fleet, *ids[1:])
+    helper.stop()
+    return ids
+
+
+def test_connections_that_break_all_the_time(fleet):
+    """An answer that is lost is asked for again, with the same tokens."""
+    fleet.worker("--slots", 1)
+    ids = chain(fleet, 400)
+    fleet.publish({"task": "noop", "id": ids[0]})
+    while fleet.state(ids[-1]) != "succeeded":
+        fleet.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        time.sleep(0.03)  # between two blows, not for something to happen
+    fleet.wait_all(ids)
+    assert {fleet.job(id)["attempt"] for id in ids} == {"1"}
+    assert fleet.redis.hgetall(fleet.key("stats")) == {"succeeded": "400"}
+    fleet.settled()
