@@ -10,7 +10,6 @@
  *
  * Calls go by whatever connection is free, so that of two that are unanswered at the same time any may come first: a
  * flow waits for the answer before it goes on. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,94 +19,6 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "store/internal.h"
-
-static void add_head(struct buf *ret, char mark, size_t number)
-{
-	char head[24], *at = head + sizeof head;
-
-	*--at = '\n';
-	*--at = '\r';
-	do
-		*--at = (char)('0' + number % 10);
-	while ((number /= 10) > 0);
-	*--at = mark;
-	buf_add(ret, at, (size_t)(head + sizeof head - at));
-}
-
-static void add_bulk(struct buf *ret, const char *bytes, size_t len)
-{
-	buf_grow(ret, len + 32);
-	add_head(ret, '$', len);
-	buf_add(ret, bytes, len);
-	buf_add(ret, "\r\n", 2);
-}
-
-static void add_number(struct buf *ret, size_t number)
-{
-	char text[24];
-	int n = snprintf(text, sizeof text, "%zu", number);
-	add_bulk(ret, text, (size_t)n);
-}
-
-void store_encode(struct buf *ret, const struct store_arg *args, size_t count)
-{
-	add_head(ret, '*', count);
-	for (size_t i = 0; i < count; i++)
-		add_bulk(ret, args[i].at, args[i].len);
-}
-
-static void add_keys(struct store *store, struct buf *ret, const int *keys, size_t count, const struct store_call *call)
-{
-	for (size_t i = 0; i < count; i++) {
-		enum store_key key = (enum store_key)keys[i];
-		buf_reset(&store->scratch);
-		store_key(&store->scratch, store->prefix, key, store_key_of_next(key) ? call->args[0].at : call->id,
-			  call->run);
-		add_bulk(ret, store->scratch.data, store->scratch.len);
-	}
-}
-
-/* What is left out is empty. */
-static void add_args(struct buf *ret, const struct lua_script *script, const struct store_call *call)
-{
-	add_bulk(ret, call->id, strlen(call->id));
-	add_bulk(ret, call->run, strlen(call->run));
-	for (size_t i = 0; i < call->count && i < script->arg_count; i++)
-		add_bulk(ret, call->args[i].at, call->args[i].len);
-	for (size_t i = call->count; i < script->arg_count; i++)
-		add_bulk(ret, "", 0);
-	if (!script->more)
-		return;
-	add_number(ret, call->count > script->arg_count ? call->count - script->arg_count : 0);
-	for (size_t i = script->arg_count; i < call->count; i++)
-		add_bulk(ret, call->args[i].at, call->args[i].len);
-}
-
-static size_t arg_count(const struct lua_script *script, const struct store_call *call)
-{
-	size_t count = call->count > script->arg_count ? call->count : script->arg_count;
-	return 2 + count + (script->more ? 1 : 0);
-}
-
-static void encode_batch(struct store *store, const struct store_batch *batch, struct buf *ret)
-{
-	const struct store_script_info *info = batch->calls[0]->script;
-	const struct lua_script *script = info->script;
-	size_t keys = script->fleet_key_count + script->key_count * batch->count, args = 1;
-
-	for (size_t i = 0; i < batch->count; i++)
-		args += arg_count(script, batch->calls[i]);
-	add_head(ret, '*', 3 + keys + args);
-	add_bulk(ret, "EVALSHA", 7);
-	add_bulk(ret, info->sha, strlen(info->sha));
-	add_number(ret, keys);
-	add_keys(store, ret, script->fleet_keys, script->fleet_key_count, batch->calls[0]);
-	for (size_t i = 0; i < batch->count; i++)
-		add_keys(store, ret, script->keys, script->key_count, batch->calls[i]);
-	add_bulk(ret, store->events.data, store->events.len);
-	for (size_t i = 0; i < batch->count; i++)
-		add_args(ret, script, batch->calls[i]);
-}
 
 #ifdef FLOTILLA_FAULTS
 
@@ -192,7 +103,7 @@ static struct store_batch *batch_new(struct store *store)
 static size_t words_of(const struct store_call *call)
 {
 	const struct lua_script *script = call->script ? call->script->script : NULL;
-	return script ? script->key_count + arg_count(script, call) : call->count;
+	return script ? store_encode_words(script, call) : call->count;
 }
 
 static bool batch_takes(struct store_batch *batch, const struct store_call *call)
@@ -238,7 +149,7 @@ static size_t send_batch(struct store *store, struct store_batch *batch, struct 
 	}
 	buf_reset(out);
 	if (batch->calls[0]->script)
-		encode_batch(store, batch, out);
+		store_encode_batch(store, batch, out);
 	else
 		store_encode(out, batch->calls[0]->args, batch->calls[0]->count);
 	batch->sent_at = store->durable ? 0 : clock_mono_ms();

@@ -140,8 +140,12 @@ void store_call_answered(struct store_call *call, const struct store_reply *repl
 void store_calls_soon(struct store *store); /* at the beginning of the next turn, sends what is unsent and due */
 void store_calls_send(struct store *store); /* now */
 void store_batches_release(struct store *store);
-/* Appends one command in Redis' protocol. */
+
+/* encode.c: each appends one command in Redis' protocol. */
 void store_encode(struct buf *ret, const struct store_arg *args, size_t count);
+void store_encode_batch(struct store *store, const struct store_batch *batch, struct buf *ret);
+/* How many keys and arguments a transition adds to a batch, at most. */
+size_t store_encode_words(const struct lua_script *script, const struct store_call *call);
 
 /* setup.c: asks what has to be known before the session is up, each answer a store_setup_step */
 void store_set_up(struct store *store, struct store_link *link);

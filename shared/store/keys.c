@@ -27,7 +27,7 @@ void store_key(struct buf *ret, const char *prefix, enum store_key key, const ch
 	buf_adds(ret, row->behind);
 }
 
-bool store_key_of_next(enum store_key key) { return rows[key].of == OF_NEXT; }
+size_t store_key_word(enum store_key key) { return rows[key].of == OF_RUN ? 1 : rows[key].of == OF_NEXT ? 2 : 0; }
 
 int store_key_parse(const char *word, size_t len)
 {

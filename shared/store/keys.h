@@ -2,7 +2,7 @@
 #ifndef FLOTILLA_STORE_KEYS_H
 #define FLOTILLA_STORE_KEYS_H
 
-#include <stdbool.h>
+#include <stddef.h>
 
 #include "base/buf.h"
 
@@ -48,8 +48,8 @@ enum store_key {
 
 /* Appends a key's (or channel's) name. `id` is the job's, dedup key, worker's name or run, as the key is of one. */
 void store_key(struct buf *ret, const char *prefix, enum store_key key, const char *id, const char *run);
-/* Whether it is NEXT's: its `id` is then the script's first argument. */
-bool store_key_of_next(enum store_key key);
+/* Which of a script's words names it: 0 its id, 1 its run, 2 its first argument, which is the `id` of a NEXT key then. */
+size_t store_key_word(enum store_key key);
 /* The key that a script calls `word`; -1 where there is none. */
 int store_key_parse(const char *word, size_t len);
 /* Which key a name is of: an enum store_key, and in `ret_of` (borrowed from `name`) and `ret_len` whose it is, none for

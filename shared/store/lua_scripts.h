@@ -7,10 +7,13 @@
 #include <stddef.h>
 
 #define LUA_SCRIPT_KEYS 24
+#define LUA_SCRIPT_ARGS 24 /* with id and run */
 
-/* A call does the script's transition any number of times. KEYS: those of the fleet, then those of the first job, of
- * the second … ARGV: the events channel, then for each transition id, run, and its arguments; where it takes `more`,
- * their number and those. Its answer is an array, an element for each. */
+/* A call does the script's transition any number of times. What is the same for all of them is given once. KEYS: those
+ * of the fleet, those that all transitions share, then what the first has of its own, the second … ARGV: the events
+ * channel; how many transitions; a text with a digit for each of `keys`, for id, run and each argument, '1' where each
+ * transition has its own and '0' where they share one; the shared ones; then for each transition its own, and where it
+ * takes `more`, their number and those. Its answer is an array, an element for each. */
 struct lua_script {
 	const char *name; /* the file's, without .lua */
 	const char *text; /* begins with #!lua; NUL-terminated */

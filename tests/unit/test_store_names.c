@@ -138,7 +138,7 @@ static void split(const char *name, int key, const char *of)
 Test(store_names, keys_are_split)
 {
 	for (int key = 0; key < STORE_KEY_COUNT; key++) {
-		if (store_key_of_next((enum store_key)key)) /* named as the job's own */
+		if (store_key_word((enum store_key)key) == 2) /* named as the job's own */
 			continue;
 		struct buf fleet = BUF_INIT, one = BUF_INIT, other = BUF_INIT;
 		const char *at;
