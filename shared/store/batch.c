@@ -50,12 +50,34 @@ static void batch_spare(struct store *store, struct store_batch *batch)
 	store->spare = batch;
 }
 
+struct answers {
+	const redisReply *all; /* of a batch (lua_scripts.h) */
+	size_t next;
+	const redisReply *one;
+	long long again; /* how many more have that one */
+};
+
+static const struct store_reply *next_answer(struct answers *answers)
+{
+	const redisReply *all = answers->all;
+
+	if (answers->again > 0) {
+		answers->again--;
+		return (const struct store_reply *)answers->one;
+	}
+	answers->one = answers->next < all->elements ? all->element[answers->next++] : NULL;
+	if (answers->next < all->elements && all->element[answers->next]->type == REDIS_REPLY_INTEGER)
+		answers->again = all->element[answers->next++]->integer;
+	return (const struct store_reply *)answers->one;
+}
+
 static void on_answers(redisAsyncContext *redis, void *raw, void *data)
 {
 	struct store_batch *batch = data;
 	struct store *store = redis->data;
 	struct store_link *link = redis->ev.data;
 	const struct store_reply *reply = raw;
+	struct answers answers = {.all = raw};
 	bool each;
 
 	if (!raw) { /* the connection is gone: store_calls_unsend has the calls, or all is being closed */
@@ -69,7 +91,7 @@ static void on_answers(redisAsyncContext *redis, void *raw, void *data)
 	each = batch->calls[0]->script && !store_reply_error(reply);
 	/* an answer may end the session, and then the others are no longer waited for here */
 	for (size_t i = 0; i < batch->count && store->up && !fault_strikes(batch->calls[i], redis, true); i++)
-		store_call_answered(batch->calls[i], each ? store_reply_at(reply, i) : reply);
+		store_call_answered(batch->calls[i], each ? next_answer(&answers) : reply);
 	batch_spare(store, batch);
 	if (store->unsent)
 		store_calls_soon(store);

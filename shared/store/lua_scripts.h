@@ -13,7 +13,8 @@
  * of the fleet, those that all transitions share, then what the first has of its own, the second … ARGV: the events
  * channel; how many transitions; a text with a digit for each of `keys`, for id, run and each argument, '1' where each
  * transition has its own and '0' where they share one; the shared ones; then for each transition its own, and where it
- * takes `more`, their number and those. Its answer is an array, an element for each. */
+ * takes `more`, their number and those. Its answer is an array: the answer of each; a number behind one says how many
+ * more have the same. */
 struct lua_script {
 	const char *name; /* the file's, without .lua */
 	const char *text; /* begins with #!lua; NUL-terminated */

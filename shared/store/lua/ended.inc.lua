@@ -19,6 +19,12 @@ local function told(state, epoch, dedup, many, owed, asks)
   if many > 0 and many <= 100 then children = redis.call('HGETALL', dependents) end
   return {'ended', state, epoch or '0', owed and 1 or 0, asks, dedup or '', many, children}
 end
+-- Where there is nothing more to do: the same table for all of a call.
+local ends = {}
+local function only_ended(state)
+  ends[state] = ends[state] or {'ended', state}
+  return ends[state]
+end
 -- finish: from state `from` to the end `state`; `h` has what the job's hash holds of attempt, epoch, dedup and keep, in `left` the
 -- keys that there may be beside the record and the spec; in `alone` that nobody waits for the end, or in `many` how many have
 -- still to be told of it, where that is known. A call costs more than anything else here.
@@ -37,7 +43,7 @@ local function finish(from, state, h, ...)
   if asks == 1 then list(replies, now) end
   if not owed and asks == 0 then
     free(h.keep, h.left or {result, output, waiting})
-    return {'ended', state} -- nothing more to do
+    return only_ended(state)
   end
   return told(state, h.epoch, h.dedup, many, owed, asks)
 end

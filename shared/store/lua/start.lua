@@ -6,6 +6,7 @@ local id, run, events, task, pool, priority, body, keep, retries, labels, reply,
 --#include common.inc.lua
 --#every jobs = job
 --#once local fresh, made = redis.call('EXISTS', unpack(jobs)) == 0, {}
+--#once local claimed = {'claimed', '1', stamp}
 if not fresh or made[job] then
   local known = redis.call('HMGET', job, 'state', 'token', 'attempt', 'started_at')
   if known[1] then
@@ -31,4 +32,4 @@ list(leases, now + lease)
 if reply ~= '' then redis.call('HSET', asked, reply, encoding) end
 enrol(run_jobs, 'running')
 tell('running', 1)
-return {'claimed', '1', stamp}
+return claimed

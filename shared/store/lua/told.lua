@@ -5,6 +5,7 @@ local id, run, events, epoch = unpack(ARGV)
 --#include common.inc.lua
 --#include ended.inc.lua
 --#every more = result, output, waiting, asked
+--#once local ok = {'ok'}
 --#once local bare = redis.call('EXISTS', unpack(more)) == 0
 local v = redis.call('HMGET', job, 'state', 'run', 'ended_at', 'epoch', 'keep')
 if not v[1] then
@@ -15,4 +16,4 @@ if (v[2] or '') ~= run then return {'run', v[2] or ''} end
 if not v[3] or (v[4] or '0') ~= epoch then return {'none'} end
 strike(settling)
 if bare or redis.call('EXISTS', asked) == 0 then free(v[5], bare and {dependents} or {result, output, waiting, dependents}) end
-return {'ok'}
+return ok
