@@ -1,5 +1,6 @@
 #include "store/keys.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum key_of { OF_FLEET, OF_ID, OF_RUN, OF_NEXT };
