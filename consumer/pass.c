@@ -1,34 +1,43 @@
-/* A success that makes one dependent ready, and the beginning of that one here, in one call (pass.lua): a step of a
- * chain is one turn with Redis instead of two. The dependent is known from the claim, if there was one then; whether it
- * is still the only one, and waits for nothing else, Redis decides.
+/* A success whose one dependent is known from the claim: the end, and what it makes of that one, in one call
+ * (pass.lua). If it is ready it begins here, so that a step of a chain is one turn with Redis; if it waits for others
+ * too it is told, so that most ends of a fan have nothing more to do. Whether it is still the only one Redis decides.
  *
- * One that waits for several would be asked about at each of their ends, so the last that was found to is left alone.
- */
+ * A place is kept for it while Redis is asked, but not for one that was found to wait for others. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "worker.h"
 
-static void leave_alone(struct worker *worker, const struct item *item)
+static bool is_crowded(const struct item *item)
 {
-	free(worker->crowded);
-	worker->crowded = xstrdup(item->dependent);
+	const char *crowded = item->worker->crowded;
+	return crowded && strcmp(crowded, item->dependent) == 0;
+}
+
+static void note_crowded(struct item *item)
+{
+	if (is_crowded(item))
+		return;
+	free(item->worker->crowded);
+	item->worker->crowded = xstrdup(item->dependent);
 }
 
 static void on_passed(void *data, const struct store_reply *reply)
 {
 	struct item *item = data;
-	struct worker *worker = item->worker;
-	const struct fleet_taker taker = claim_taker(worker);
-	const struct store_reply *begun = store_reply_at(reply, 8);
+	const struct fleet_taker taker = claim_taker(item->worker);
+	const struct store_reply *said = store_reply_at(reply, 8);
+	void *place = item->place;
 
-	if (strcmp(store_text_at(begun, 0), "claimed") == 0) {
-		taker.begin(taker.data, item->place, item->dependent, begun);
-	} else {
-		taker.release(taker.data, item->place);
-		leave_alone(worker, item);
+	if (strcmp(store_text_at(said, 0), "claimed") == 0) {
+		taker.begin(taker.data, place, item->dependent, said);
+		place = NULL;
+	} else if (strcmp(store_text_at(said, 0), "waits") == 0) {
+		note_crowded(item);
 	}
+	if (place)
+		taker.release(taker.data, place);
 	attempt_settled(item, reply);
 }
 
@@ -36,13 +45,11 @@ bool pass_on(struct item *item, const char *result)
 {
 	struct worker *worker = item->worker;
 	const struct fleet_taker taker = claim_taker(worker);
-	struct fleet_claim claim;
+	struct fleet_claim claim = {"", "", "", "", "", ""};
 
-	if (!item->dependent || (worker->crowded && strcmp(worker->crowded, item->dependent) == 0))
+	if (!item->dependent)
 		return false;
-	item->place = taker.reserve(taker.data, &claim);
-	if (!item->place)
-		return false;
+	item->place = is_crowded(item) ? NULL : taker.reserve(taker.data, &claim);
 	const struct store_arg args[] = {
 		STORE_TEXT(item->dependent), STORE_TEXT(item->token),  STORE_TEXT(result),
 		STORE_TEXT(claim.token),     STORE_TEXT(claim.worker), STORE_TEXT(claim.lease_ms),

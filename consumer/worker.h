@@ -11,7 +11,7 @@
  *   claim.c      claim, or admit and claim in one; what to do with each answer
  *   unknown.c    a task that this worker has no handler for
  *   attempt.c    an attempt under way: start, leases, cancel, settle
- *   pass.c       of that: an end, and the beginning of what it makes ready, in one
+ *   pass.c       of that: an end, and what it makes of the one dependent
  *   report.c     what it says while it runs
  *   results.c    what its predecessors resulted in
  *   presence.c   the worker's record, and whether others are idle while jobs are held here
@@ -96,7 +96,7 @@ struct item {
 	struct attempt *attempt;
 	/* pass.c */
 	char *dependent; /* the one job that waited for it when it began; NULL: none, several, or not known */
-	void *place;     /* where that is to begin (fleet_taker), while Redis is asked */
+	void *place;     /* where that is to begin (fleet_taker), while Redis is asked; NULL: nowhere */
 	/* ahead.c */
 	bool ahead;                  /* claimed, or being claimed, without a slot */
 	bool parked;                 /* it only waits for one, in worker.ahead.ready */
@@ -223,7 +223,7 @@ struct worker {
 	int exit_code;
 	int64_t store_down_since, publisher_down_since;
 	int64_t redis_ahead_ms; /* Redis' clock less the monotonic one of this machine; 0: not known yet */
-	char *crowded;          /* pass.c: the dependent that was last found not to be ready with one end */
+	char *crowded;          /* pass.c: the dependent that was last found to wait for others as well */
 	struct caretaker *caretaker;
 	struct asked_queue *asked_queues; /* overdue.c: by name */
 	struct health health;
@@ -386,8 +386,8 @@ void report_output(void *data, const char *tail, size_t len);
 void report_progress(void *data, const char *text);
 void report_news(struct item *item);
 
-/* pass.c: settles a plain success and begins its one dependent in the same call; false where there is none, or no place
- * for it, and the caller has to settle. */
+/* pass.c: settles a plain success, and tells its one dependent in the same call; false where none is known, and the
+ * caller has to settle. */
 bool pass_on(struct item *item, const char *result);
 
 /* results.c: ends in attempt_start */

@@ -45,7 +45,7 @@
 	SCRIPT(lose, "w", "the caretaker takes a job from a worker that is gone")                                      \
 	SCRIPT(mend, "d", "one job's indices and expiries are brought in line with its record")                        \
 	SCRIPT(owe, "w", "an invitation is owed before a message is acknowledged unclaimed, or is overdue")            \
-	SCRIPT(pass, "w", "a plain success, and the one dependent begins in the same call")                            \
+	SCRIPT(pass, "w", "a plain success, and its one dependent is told in the same call")                           \
 	SCRIPT(presence, "w", "a worker's sign of life")                                                               \
 	SCRIPT(raise, "d", "the fleet's counters are raised to what was counted")                                      \
 	SCRIPT(recount, "d", "a run's counters are set to what was counted")                                           \

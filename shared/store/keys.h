@@ -48,7 +48,8 @@ enum store_key {
 
 /* Appends a key's (or channel's) name. `id` is the job's, dedup key, worker's name or run, as the key is of one. */
 void store_key(struct buf *ret, const char *prefix, enum store_key key, const char *id, const char *run);
-/* Which of a script's words names it: 0 its id, 1 its run, 2 its first argument, which is the `id` of a NEXT key then. */
+/* Which of a script's words names it: 0 its id, 1 its run, 2 its first argument, which is the `id` of a NEXT key then.
+ */
 size_t store_key_word(enum store_key key);
 /* The key that a script calls `word`; -1 where there is none. */
 int store_key_parse(const char *word, size_t len);

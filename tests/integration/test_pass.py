@@ -1,4 +1,4 @@
-"""A step of a chain is one call: the end of a job, and the beginning of the one that it makes ready."""
+"""An end tells the one dependent in the same call: a step of a chain is that, and most ends of a fan."""
 import json
 import time
 
@@ -180,6 +180,25 @@ def test_a_diamond_and_two_chains_side_by_side(fleet):
     assert all(int(fleet.job(id)["ended_at"]) <= int(join["started_at"]) for id in ("left", "right", other[-1]))
     assert {fleet.job(id)["attempt"] for id in one + other + ["left", "right", "join"]} == {"1"}
     fleet.settled()
+
+
+def test_a_fan_that_comes_together(fleet):
+    fleet.worker("--slots", 4)
+    middle = ["m%d" % i for i in range(600)]
+    fleet.publish_many([({"task": "noop", "id": "last", "after": middle, "run": "r"}, {})]
+                       + [({"task": "noop", "id": id, "after": ["first"], "run": "r"}, {}) for id in middle])
+    until(lambda: fleet.redis.hlen(fleet.key("job", "first", "dependents")) == len(middle), 60, "all wait")
+    waits(fleet, "last")
+    fleet.publish({"task": "noop", "id": "first", "run": "r"})
+    fleet.wait_all(["first", "last"] + middle)
+    fleet.settled()
+    last = fleet.job("last")
+    assert last["attempt"] == "1" and "pending" not in last
+    assert max(int(fleet.job(id)["ended_at"]) for id in middle) <= int(last["started_at"])
+    for id in ["first", "last"] + middle[::50]:
+        kept_until(fleet, id)
+    assert fleet.redis.hgetall(fleet.key("stats")) == {"succeeded": "602"}
+    fleet.command("doctor", check=0)
 
 
 def test_a_worker_that_dies_on_the_way(fleet):

@@ -539,9 +539,14 @@ inline settle(me, j) { /* settle.lua; the same token again gets the same answer 
 }
 
 #ifdef PASS
-/* pass.lua: settle, and the one dependent begins in the same call, if it waits for nothing else. Nothing is owed to it then, so
- * the end is not listed. The same tokens again get the same answer. */
+/* pass.lua: settle, and the one dependent is told in the same call: it begins if it waits for nothing else. Nothing is owed to it
+ * then, so the end is not listed. The same tokens again get the same answer. */
 #define NEXT(j) LOWEST(dependents[j])
+#ifdef MUTANT_PASSED_FOR_ALL
+#define ALONE(j) (dependents[j] != 0)
+#else
+#define ALONE(j) (dependents[j] == BIT(NEXT(j)))
+#endif
 #ifdef MUTANT_PASSED_UNSETTLED
 #define PASSES(me, j) true
 #else
@@ -555,7 +560,11 @@ inline settle(me, j) { /* settle.lua; the same token again gets the same answer 
 inline pass(me, j) {
 	settle(me, j);
 	if
-	:: PASSES(me, j) && dependents[j] == BIT(NEXT(j)) && state[NEXT(j)] == WAITING && READY_WITH(NEXT(j), j) ->
+	:: PASSES(me, j) && ALONE(j) && state[NEXT(j)] == WAITING && HAS(waiting[NEXT(j)], j) && !READY_WITH(NEXT(j), j) ->
+		waiting[NEXT(j)] = waiting[NEXT(j)] & ~BIT(j);
+		settling = settling & ~BIT(j);
+		got = OVER
+	:: PASSES(me, j) && ALONE(j) && state[NEXT(j)] == WAITING && READY_WITH(NEXT(j), j) ->
 		CHECK_EARLY(NEXT(j));
 		waiting[NEXT(j)] = 0;
 		settling = settling & ~BIT(j);
@@ -566,7 +575,7 @@ inline pass(me, j) {
 		COUNT(me, NEXT(j));
 		got = OVER_AND_BEGUN
 #ifndef MUTANT_PASSED_ONCE
-	:: PASSES(me, j) && dependents[j] == BIT(NEXT(j)) && state[NEXT(j)] == RUNNING && token[NEXT(j)] == MINE(me) ->
+	:: PASSES(me, j) && ALONE(j) && state[NEXT(j)] == RUNNING && token[NEXT(j)] == MINE(me) ->
 		got = OVER_AND_BEGUN
 #endif
 	:: else

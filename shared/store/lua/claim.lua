@@ -18,7 +18,8 @@ local attempt = tonumber(v[4]) or 0
 local function answer(started)
   local body = ''
   if want_spec == '1' then body = redis.call('GET', spec) or '' end
-  return claimed(attempt, started, body, v[8], v[12], timed == '1' and redis.call('HGET', job, 'queued_at'))
+  return claimed(attempt, started, body, v[8], v[12], timed == '1' and redis.call('HGET', job, 'queued_at'),
+    dependents)
 end
 if state == 'running' and v[3] == token then return answer(v[13]) end
 if state ~= 'queued' then return {'not', state} end

@@ -1,8 +1,8 @@
--- Most of a job's many predecessors only leave it: what has to be known of the job for that is read once a call. Answers how many
--- are left; nil for anything else about it (the last one, an end that is not asked for, an epoch), which goes the whole way.
--- Needs common; job, waiting; from, state.
+-- Most of a job's many predecessors only leave it: what has to be known of the job for that is read once a call. Needs common; run.
 local crowds = {}
-local function leaves()
+-- How many `job` still waits for once it is told that `from` has ended as `state`; nil for anything else about it (the last one, an
+-- end that is not asked for, an epoch), which goes the whole way.
+local function crowd(job, waiting, from, state)
   local left = crowds[job]
   if not left then
     left = redis.call('HLEN', waiting)
@@ -14,8 +14,10 @@ local function leaves()
     crowds[job] = nil
     return nil
   end
-  redis.call('HDEL', waiting, from)
-  crowds[job] = left - 1
-  last[job] = {'pending', left - 1}
   return left - 1
+end
+local function leave(job, waiting, from, left)
+  redis.call('HDEL', waiting, from)
+  crowds[job] = left
+  last[job] = {'pending', left}
 end

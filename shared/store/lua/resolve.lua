@@ -11,8 +11,11 @@ local id, run, events, from, state, epoch, reason, cause, exit_code, value, toke
 --#include ready.inc.lua
 --#include claim.inc.lua
 --#include leaves.inc.lua
-local others = leaves()
-if others then return {'none', 'waiting', others} end
+local others = crowd(job, waiting, from, state)
+if others then
+  leave(job, waiting, from, others)
+  return {'none', 'waiting', others}
+end
 local v = redis.call('HMGET', job, 'state', 'run', 'due_at', 'pool', 'priority', 'attempt', 'epoch', 'dedup', 'keep', 'task',
   'expires_at', 'failures', 'token', 'started_at')
 if not v[1] then return {'gone'} end
