@@ -90,8 +90,13 @@ static void settle_plain(struct item *item, const char *result)
 {
 	const struct store_arg args[] = {STORE_TEXT(item->token), STORE_TEXT(result)};
 
-	if (!pass_on(item, result))
-		store_script(item->worker->store, "succeed", item->id, item->job.run, args, 2, attempt_settled, item);
+	store_script(item->worker->store, "succeed", item->id, item->job.run, args, 2, attempt_settled, item);
+}
+
+/* The last that it said, as far as Redis may not know it. */
+const char *attempt_progress(const struct item *item)
+{
+	return item->news.progress ? item->news.progress : item->said ? item->said : "";
 }
 
 static void settle_fully(struct item *item, const struct outcome *outcome, const char *result)
@@ -118,9 +123,7 @@ static void settle_fully(struct item *item, const struct outcome *outcome, const
 		STORE_TEXT(count),
 		STORE_TEXT(delay),
 		STORE_TEXT(item->dir ? item->dir : ""),
-		STORE_TEXT(item->news.progress ? item->news.progress
-			   : item->said        ? item->said
-					       : ""),
+		STORE_TEXT(attempt_progress(item)),
 	};
 	store_script(item->worker->store, "settle", item->id, item->job.run, args, sizeof args / sizeof *args,
 		     attempt_settled, item);
@@ -132,6 +135,8 @@ static void settle(struct item *item, const struct outcome *outcome)
 
 	item->state = ITEM_SETTLING;
 	free_slot(item);
+	if (outcome->succeeded && pass_on(item, outcome, result))
+		return;
 	if (plain_success(item, outcome))
 		settle_plain(item, result);
 	else

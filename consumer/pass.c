@@ -3,6 +3,7 @@
  * too it is told, so that most ends of a fan have nothing more to do. Whether it is still the only one Redis decides.
  *
  * A place is kept for it while Redis is asked, but not for one that was found to wait for others. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,19 +42,32 @@ static void on_passed(void *data, const struct store_reply *reply)
 	attempt_settled(item, reply);
 }
 
-bool pass_on(struct item *item, const char *result)
+bool pass_on(struct item *item, const struct outcome *outcome, const char *result)
 {
 	struct worker *worker = item->worker;
 	const struct fleet_taker taker = claim_taker(worker);
 	struct fleet_claim claim = {"", "", "", "", "", ""};
+	char exit_code[16] = "";
 
 	if (!item->dependent)
 		return false;
 	item->place = is_crowded(item) ? NULL : taker.reserve(taker.data, &claim);
+	if (outcome->exit_code >= 0)
+		snprintf(exit_code, sizeof exit_code, "%d", outcome->exit_code);
 	const struct store_arg args[] = {
-		STORE_TEXT(item->dependent), STORE_TEXT(item->token),  STORE_TEXT(result),
-		STORE_TEXT(claim.token),     STORE_TEXT(claim.worker), STORE_TEXT(claim.lease_ms),
-		STORE_TEXT(claim.pool),      STORE_TEXT(claim.tasks),  STORE_TEXT(claim.demands),
+		STORE_TEXT(item->dependent),
+		STORE_TEXT(item->token),
+		STORE_TEXT(result),
+		STORE_BYTES(outcome->output ? outcome->output : "", outcome->output_len),
+		STORE_TEXT(exit_code),
+		STORE_TEXT(item->dir ? item->dir : ""),
+		STORE_TEXT(attempt_progress(item)),
+		STORE_TEXT(claim.token),
+		STORE_TEXT(claim.worker),
+		STORE_TEXT(claim.lease_ms),
+		STORE_TEXT(claim.pool),
+		STORE_TEXT(claim.tasks),
+		STORE_TEXT(claim.demands),
 	};
 	store_script(worker->store, "pass", item->id, item->job.run, args, sizeof args / sizeof *args, on_passed, item);
 	return true;

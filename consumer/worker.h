@@ -372,6 +372,7 @@ void attempt_start(struct item *item, const char *results, const char *missing);
 void attempt_settle_refused(struct item *item, enum job_reason reason, const char *error);
 /* What Redis answered to its outcome; frees the item. */
 void attempt_settled(void *data, const struct store_reply *reply);
+const char *attempt_progress(const struct item *item); /* what it said last; "" where Redis knows it */
 void attempt_renew_all(struct worker *worker);
 void attempt_cancel(struct worker *worker, const char *id);
 void attempt_tick(struct worker *worker);
@@ -386,9 +387,9 @@ void report_output(void *data, const char *tail, size_t len);
 void report_progress(void *data, const char *text);
 void report_news(struct item *item);
 
-/* pass.c: settles a plain success, and tells its one dependent in the same call; false where none is known, and the
+/* pass.c: settles a success, and tells its one dependent in the same call; false where none is known, and the
  * caller has to settle. */
-bool pass_on(struct item *item, const char *result);
+bool pass_on(struct item *item, const struct outcome *outcome, const char *result);
 
 /* results.c: ends in attempt_start */
 void results_gather(struct item *item);

@@ -168,6 +168,25 @@ def test_replies_are_owed_all_the_same(fleet):
         kept_until(fleet, "r%d" % i)
 
 
+def test_processes_leave_what_they_left(fleet):
+    """Directory, exit code, output and result of each, although its end tells the next one."""
+    fleet.worker("--slots", 2, "--allow-exec")
+    script = "echo out $FLOTILLA_ID; echo '\"'$FLOTILLA_ID'\"' > result; [ -e ../first-$FLOTILLA_ID ] || [ $FLOTILLA_ID != p2 ] || { touch ../first-p2; exit 3; }"
+    fields = {"task": "exec", "argv": ["sh", "-c", script], "retries": 1, "backoff_ms": 10}
+    fleet.publish_many([({**fields, "id": "p%d" % i, "after": ["p%d" % (i - 1)]}, {}) for i in range(1, 6)])
+    waits(fleet, *["p%d" % i for i in range(1, 6)])
+    fleet.publish({**fields, "id": "p0"})
+    fleet.wait_all(["p%d" % i for i in range(6)])
+    fleet.settled()
+    for i in range(6):
+        job = fleet.job("p%d" % i)
+        assert (job["state"], job["exit_code"], job["attempt"]) == ("succeeded", "0", "2" if i == 2 else "1") and job["dir"], job
+        assert fleet.redis.get(fleet.key("job", "p%d" % i, "result")) == '"p%d"' % i and "reason" not in job
+        assert fleet.redis.get(fleet.key("job", "p%d" % i, "output")).endswith("out p%d\n" % i)
+        kept_until(fleet, "p%d" % i)
+    fleet.command("doctor", check=0)
+
+
 def test_a_diamond_and_two_chains_side_by_side(fleet):
     fleet.worker("--slots", 4)
     one, other = chain(fleet, 40, "a"), chain(fleet, 40, "b")

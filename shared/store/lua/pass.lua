@@ -1,16 +1,17 @@
 #!lua flags=allow-oom
--- succeed, and resolve for the one dependent, `next`: it begins there and then, which is what a step of a chain comes to, or it still
+-- settle for a success, and resolve for the one dependent, `next`: it begins there and then, which is what a step of a chain comes to, or it still
 -- waits for others, as in a fan. Two transitions, each of one job; the second is done on the word of the first, as a worker does it
 -- that has the answer. If others wait too, or `next` is ready and cannot begin here, then the job only ends, and its dependents have
 -- to be told. next_token: '' where there is no place.
 -- The answer is that of the end; with a ninth word where nothing is owed to `next` any more: that of the claim, or {'waits'}. The
 -- same tokens again get the same answer.
-local job, spec, result, dependents, asked, next_job, next_spec, next_waiting, next_dependents, leases, settling, replies, run_hash, run_jobs, stats = unpack(KEYS)
-local id, run, events, next, token, value, next_token, worker, lease, here, tasks, demands = unpack(ARGV)
+local job, spec, result, output, dependents, asked, next_job, next_spec, next_waiting, next_dependents, leases, settling, replies, run_hash, run_jobs, stats = unpack(KEYS)
+local id, run, events, next, token, value, tail, exit_code, dir, progress, next_token, worker, lease, here, tasks, demands = unpack(ARGV)
 --#include common.inc.lua
 --#include ended.inc.lua
 --#include settle.inc.lua
 --#include succeed.inc.lua
+--#include outcome.inc.lua
 --#include claim.inc.lua
 --#include leaves.inc.lua
 --#once local crowded
@@ -29,13 +30,19 @@ local function may_begin(n)
   local when = redis.call('HGET', next_waiting, id)
   return when == 'succeeded' or when == 'ended'
 end
+-- The end of this one; `many`: how many dependents have to be told, where that is known.
+local function settled(v, many)
+  local h = {left = {many and dependents}, many = many}
+  keep_output(v[4], h.left)
+  return succeed(v, h, unpack(left_by_success(v[8])))
+end
 -- The answer to an end that owes nothing to a dependent, with what became of `next`.
 local function with(answer, epoch, said)
   if not answer[3] then answer = told('succeeded', epoch, nil, 0, false, 0) end
   answer[9] = said
   return answer
 end
-local v = settling_record()
+local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'keep', 'dedup', 'epoch', 'failures')
 local answer = not_settled(v[1], v[2], v[3], v[7], v[6])
 if answer then
   local n = answer[1] == 'ended' and next_token ~= '' and next_record()
@@ -45,15 +52,15 @@ end
 local alone = not v[6] and redis.call('HLEN', dependents) == 1
 local left = alone and crowd(next_job, next_waiting, id, 'succeeded')
 if left then
-  answer = succeed(v, {left = {dependents}, many = 0})
+  answer = settled(v, 0)
   leave(next_job, next_waiting, id, left)
   if answer[3] then return with(answer, v[7], {'waits'}) end
   crowded = crowded or with(answer, nil, {'waits'})
   return crowded
 end
 local n = alone and next_token ~= '' and next_record()
-if not n or not may_begin(n) then return succeed(v, {left = {}}) end
-answer = succeed(v, {left = {dependents}, many = 0})
+if not n or not may_begin(n) then return settled(v) end
+answer = settled(v, 0)
 job, id, token = next_job, next, next_token
 redis.call('DEL', next_waiting)
 last[job] = nil

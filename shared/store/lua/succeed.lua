@@ -8,5 +8,5 @@ local id, run, events, token, value = unpack(ARGV)
 --#include succeed.inc.lua
 --#every waits = dependents, asked
 --#once local alone = redis.call('EXISTS', unpack(waits)) == 0
-local v = settling_record()
+local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'keep', 'dedup', 'epoch')
 return not_settled(v[1], v[2], v[3], v[7], v[6]) or succeed(v, {left = {}, alone = alone})
