@@ -34,6 +34,7 @@ void claim_give_back(struct item *item)
 void claim_drop(struct item *item)
 {
 	claim_give_back(item);
+	item->worker->intake.started++;
 	acks_item_durable(item);
 	item_free(item);
 }

@@ -1,6 +1,6 @@
 /* The consumers, one for each level, on the session that there is (intake.c). Their prefetch follows the rate at which
- * jobs begin here (a fifth of a second's worth beyond the slots), so that short jobs are fetched far ahead and long
- * ones hardly. */
+ * jobs begin here, and messages are done with that begin none (a fifth of a second's worth beyond the slots): so short
+ * jobs are fetched far ahead, as is what only registers, and long jobs hardly. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

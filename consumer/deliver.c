@@ -111,6 +111,7 @@ void reject(struct worker *worker, const struct broker_event *event, const char 
 	const struct log_job job = {.id = id};
 
 	worker->counts.rejected++;
+	worker->intake.started++;
 	log_line(LOG_LEVEL_WARN, &job, "a message of %s is no job, and lies in %s.rejected: %s", from,
 		 worker->options.prefix, reason);
 	*rejection = (struct rejection){worker, worker->intake.generation, event->tag, 1};
@@ -225,6 +226,7 @@ static void on_admitted(void *data, const struct fleet_admission *admission)
 		schedule_hold(item);
 		return;
 	}
+	item->worker->intake.started++;
 	acks_item_durable(item);
 	item_free(item);
 }

@@ -156,10 +156,10 @@ struct intake {
 	int64_t next_try, down_since;
 	struct acks acks;
 	struct late_ack *late, *late_last;
-	int64_t started; /* jobs begun since the last look, for the prefetch */
+	int64_t started; /* jobs begun, and messages that came to none, since the last look: for the prefetch */
 	int64_t looked_at, watched_at, again_at, idle_until;
 	bool again;  /* a new session is wanted */
-	double rate; /* jobs begun a second */
+	double rate; /* of these, a second */
 	unsigned tags;
 };
 
@@ -255,7 +255,7 @@ void intake_failed(struct worker *worker, const char *what, const char *text);
 void intake_consume(struct worker *worker); /* on all levels, where it does not yet */
 void intake_stop_consuming(struct worker *worker);
 bool intake_consuming(const struct worker *worker);
-void consume_measure(struct worker *worker); /* every 100 ms: how many jobs begin */
+void consume_measure(struct worker *worker); /* every 100 ms: at which rate deliveries are dealt with */
 void consume_check(struct worker *worker);   /* likewise: whether queues have answered */
 void consume_answered(struct worker *worker, const char *tag);
 /* The level that a delivery came by; level_count: none, it is what the broker gave up on. */

@@ -149,3 +149,13 @@ def test_many_ends_at_once_of_which_each_is_asked_for_otherwise(fleet):
     assert int(fleet.job("wrong")["pending"]) == fleet.redis.hlen(fleet.key("job", "wrong", "waiting")) > 0
     assert all("pending" not in fleet.job(id) and fleet.job(id)["attempt"] == "1" for id in ("right", "any"))
     fleet.command("doctor", check=0)
+
+
+def test_what_only_registers_is_fetched_ahead(fleet):
+    """Messages that begin no job, by the thousand, do not come a few at a time because the slots are few."""
+    fleet.worker("--slots", 1).stop()
+    ids = ["w%d" % i for i in range(2000)]
+    fleet.publish_many([({"task": "noop", "id": id, "after": ["nobody"]}, {}) for id in ids])
+    worker = fleet.worker("--slots", 1)
+    until(lambda: int(fleet.redis.hget(fleet.key("worker", worker.name), "prefetch")) >= 10, 30, "the worker fetches ahead")
+    until(lambda: fleet.queue_length(fleet.prefix + ".default.normal") == 0, 60)
