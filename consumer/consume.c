@@ -12,6 +12,11 @@
 #define ANSWER_MS 10000
 #define AHEAD_S 0.2
 #define PREFETCH_MAX 2000
+/* Of the rate, at each look: up at once, down in some seconds, for a burst must not be fetched one by one again after a
+ * short pause; faster after a longer one, for what comes then may be of another kind. */
+#define FORGET 0.03
+#define PAUSE_LOOKS 10
+#define LULL_FORGET 0.2
 #define MUTED_MIN_MS 20000
 #define MUTED_MAX_MS 300000
 
@@ -87,8 +92,11 @@ void consume_measure(struct worker *worker)
 	if (now - intake->looked_at < 100)
 		return;
 	rate = (double)intake->started * 1000 / (double)(now - intake->looked_at);
-	/* up at once, down in some seconds: a burst must not be fetched one by one again after a short pause */
-	intake->rate = rate > intake->rate ? rate : intake->rate * 0.97 + rate * 0.03;
+	intake->quiet = intake->started > 0 ? 0 : intake->quiet + 1;
+	if (rate > intake->rate)
+		intake->rate = rate;
+	else
+		intake->rate += (rate - intake->rate) * (intake->quiet > PAUSE_LOOKS ? LULL_FORGET : FORGET);
 	intake->started = 0;
 	intake->looked_at = now;
 }

@@ -158,8 +158,9 @@ struct intake {
 	struct late_ack *late, *late_last;
 	int64_t started; /* jobs begun, and messages that came to none, since the last look: for the prefetch */
 	int64_t looked_at, watched_at, again_at, idle_until;
-	bool again;  /* a new session is wanted */
-	double rate; /* of these, a second */
+	bool again;     /* a new session is wanted */
+	double rate;    /* of these, a second */
+	unsigned quiet; /* looks in a row that found none */
 	unsigned tags;
 };
 

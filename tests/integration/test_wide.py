@@ -1,4 +1,6 @@
 """Jobs with more predecessors, dependents and askers than one script looks at: what is done batch by batch may stop after any."""
+import os
+
 from fleet import until
 
 WIDE = 1050  # more than two batches of predecessors
@@ -151,11 +153,30 @@ def test_many_ends_at_once_of_which_each_is_asked_for_otherwise(fleet):
     fleet.command("doctor", check=0)
 
 
+def fetches_ahead(fleet, worker):
+    """It shows in its record, before all is fetched and for some seconds after."""
+    until(lambda: int(fleet.redis.hget(fleet.key("worker", worker.name), "prefetch") or 0) >= 10, 30, "the worker fetches ahead")
+
+
 def test_what_only_registers_is_fetched_ahead(fleet):
     """Messages that begin no job, by the thousand, do not come a few at a time because the slots are few."""
     fleet.worker("--slots", 1).stop()
     ids = ["w%d" % i for i in range(2000)]
     fleet.publish_many([({"task": "noop", "id": id, "after": ["nobody"]}, {}) for id in ids])
-    worker = fleet.worker("--slots", 1)
-    until(lambda: int(fleet.redis.hget(fleet.key("worker", worker.name), "prefetch")) >= 10, 30, "the worker fetches ahead")
+    fetches_ahead(fleet, fleet.worker("--slots", 1))
     until(lambda: fleet.queue_length(fleet.prefix + ".default.normal") == 0, 60)
+    until(lambda: fleet.redis.hlen(fleet.key("job", "nobody", "dependents")) == len(ids), 60, "all are registered")
+
+
+def test_invitations_of_cancelled_jobs_are_fetched_ahead(fleet):
+    """The next job does not wait until they have come a few at a time; and what is over is soon fetched ahead no more."""
+    with open(os.path.join(fleet.dir, "idle.yaml"), "w", encoding="utf-8") as file:
+        file.write("name: idle\njobs: { j: { task: noop, matrix: { n: [%s] } } }\n" % ", ".join(map(str, range(2000))))
+    fleet.command("run", "idle.yaml", "--name", "idle", "--detach", check=0)
+    fleet.command("cancel", "--run", "idle", check=0)
+    fleet.publish({"task": "noop", "id": "next"})
+    assert fleet.queue_length(fleet.prefix + ".default.normal") > 2000
+    worker = fleet.worker("--slots", 1)
+    fetches_ahead(fleet, worker)
+    fleet.wait("next", "succeeded", 60)
+    until(lambda: int(fleet.redis.hget(fleet.key("worker", worker.name), "prefetch")) < 10, 30, "it fetches ahead no more")
