@@ -1,5 +1,5 @@
-/* Connecting, on a thread of libuv's pool, since it blocks: log in, declare, look for what lies unrouted for the pool.
- * Where that could not be brought to its end it is done again later, beside the session. */
+/* Connecting, on a thread of libuv's pool, since it blocks: log in, declare and mark, look for what lies unrouted for
+ * the pool. Where that could not be brought to its end it is done again later, beside the session. */
 #include "base/buf.h"
 #include "base/clock.h"
 #include "unrouted.h"
@@ -15,7 +15,30 @@ struct connecting {
 	struct err err;
 	int result;
 	enum unrouted unrouted;
+	bool marked[WORKER_LEVELS];
+	bool declared_again; /* a queue has consumers and no mark: it is not the one that they took it for */
 };
+
+/* Who looks later must not find the mark that is made here instead of the old queue's, and take it for that: so those
+ * are told. The consumers are counted first: another worker that is beginning may have no mark yet, but then it does
+ * not consume either. Without the right to it, it is done without. */
+static int mark(struct connecting *c, size_t level)
+{
+	const char *queue = c->worker->levels[level].queue;
+	int64_t messages, consumers;
+	int found, r;
+
+	r = broker_queue_depth(c->broker, 1, queue, &messages, &consumers, &c->err);
+	if (r < 0)
+		return r;
+	found = topology_marked(c->broker, 1, queue, &c->err);
+	if (found < 0 && found != ERR_NOT_FOUND)
+		return found;
+	r = topology_mark(c->broker, 1, queue, &c->err);
+	c->marked[level] = r == 0;
+	c->declared_again = c->declared_again || (found < 0 && consumers > 0 && r == 0);
+	return r == ERR_REFUSED ? 0 : r;
+}
 
 static int declare(struct connecting *c)
 {
@@ -25,7 +48,8 @@ static int declare(struct connecting *c)
 	if (broker_channel(c->broker, 1, &c->err) < 0 || topology_declare_fleet(c->broker, 1, o->prefix, &c->err) < 0)
 		return c->err.code;
 	for (size_t i = 0; i < worker->level_count; i++)
-		if (topology_declare_queue(c->broker, 1, o->prefix, o->pool, worker->levels[i].name, &c->err) < 0)
+		if (topology_declare_queue(c->broker, 1, o->prefix, o->pool, worker->levels[i].name, &c->err) < 0 ||
+		    mark(c, i) < 0)
 			return c->err.code;
 	return 0;
 }
@@ -73,6 +97,15 @@ static void connect_work(uv_work_t *work)
 		c->broker = broker_close(c->broker, false);
 }
 
+static void begin_watching(struct worker *worker, const struct connecting *c)
+{
+	for (size_t i = 0; i < worker->level_count; i++)
+		worker->levels[i].marked = c->marked[i];
+	if (c->declared_again && !worker->intake.told)
+		watch_tell(worker);
+	worker->intake.told = false;
+}
+
 static void connect_done(uv_work_t *work, int status)
 {
 	struct connecting *c = work->data;
@@ -85,6 +118,7 @@ static void connect_done(uv_work_t *work, int status)
 		intake_lost(worker, &c->err);
 	} else {
 		unrouted_later(worker, c->unrouted);
+		begin_watching(worker, c);
 		intake_adopt(worker, c->broker);
 	}
 	free(c);

@@ -124,6 +124,7 @@ struct level {
 	int64_t asked_at;          /* an answer of the broker is awaited since; 0: none */
 	int64_t muted_until;       /* its queue is left alone: intake.c */
 	unsigned mute_tries;
+	bool marked;              /* the queue had its mark (topology.h) when the session began */
 	uint64_t delivered, seen; /* how many ever, and at the last look (watch.c) */
 	unsigned dry;             /* looks in a row at which it should have been given something */
 };
@@ -159,6 +160,7 @@ struct intake {
 	int64_t started; /* jobs begun, and messages that came to none, since the last look: for the prefetch */
 	int64_t looked_at, watched_at, again_at, idle_until;
 	bool again;     /* a new session is wanted */
+	bool told;      /* the others know of the queue for which the last session was given up */
 	double rate;    /* of these, a second */
 	unsigned quiet; /* looks in a row that found none */
 	unsigned tags;

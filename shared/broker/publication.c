@@ -125,13 +125,26 @@ struct publication *publication_invite(const char *prefix, const char *id, const
 	return to_pool(PUBLICATION_INVITE, queue, pool, priority, &out);
 }
 
-struct publication *publication_depth(const char *queue)
+struct publication *publication_question(enum publication_kind kind, const char *queue)
 {
-	struct publication *p = blank(PUBLICATION_DEPTH, text_size(queue));
+	struct publication *p = blank(kind, text_size(queue));
 	char *at = p->bytes;
 	p->queue = put_text(&at, queue);
 	p->messages = -2;
 	return p;
+}
+
+int publication_ask(struct publication *question, struct broker *broker, uint16_t channel, struct err *err)
+{
+	int r;
+
+	if (question->kind == PUBLICATION_DEPTH)
+		return broker_queue_depth(broker, channel, question->queue, &question->messages, &question->consumers,
+					  err);
+	r = topology_marked(broker, channel, question->queue, err);
+	if (r == 0)
+		question->messages = 0;
+	return r;
 }
 
 void publication_free(struct publication *publication)

@@ -4,7 +4,7 @@
 
 #include "broker/publisher.h"
 
-enum publication_kind { PUBLICATION_MESSAGE, PUBLICATION_INVITE, PUBLICATION_DEPTH };
+enum publication_kind { PUBLICATION_MESSAGE, PUBLICATION_INVITE, PUBLICATION_DEPTH, PUBLICATION_MARK };
 
 struct publication {
 	struct publication *next;
@@ -24,13 +24,20 @@ struct publication {
 	char bytes[];
 };
 
+static inline bool publication_is_question(const struct publication *publication)
+{
+	return publication->kind == PUBLICATION_DEPTH || publication->kind == PUBLICATION_MARK;
+}
+
 /* Each is the caller's to publication_free. */
 struct publication *publication_message(const struct broker_out *out);
 struct publication *publication_job(const char *prefix, const char *pool, const char *priority,
 				    const struct broker_out *out); /* without exchange and routing key */
 struct publication *publication_invite(const char *prefix, const char *id, const char *pool, const char *priority,
 				       const char *task);
-struct publication *publication_depth(const char *queue);
+struct publication *publication_question(enum publication_kind kind, const char *queue); /* DEPTH or MARK */
+/* Asks the broker a question, and notes its answer; blocks. ERR_NOT_FOUND where what it is about does not exist. */
+int publication_ask(struct publication *question, struct broker *broker, uint16_t channel, struct err *err);
 void publication_free(struct publication *publication);
 
 /* A queue of publications; {0} is empty. */

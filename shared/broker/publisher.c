@@ -16,7 +16,7 @@ enum { DEFAULT_WINDOW = 1000 };
 static void call_back(struct publisher *publisher, struct publication *p)
 {
 	publisher->pending--;
-	if (p->kind == PUBLICATION_DEPTH) {
+	if (publication_is_question(p)) {
 		p->depth_done(p->data, p->messages, p->consumers);
 	} else {
 		publisher->outcomes[p->outcome]++;
@@ -164,7 +164,7 @@ static void hand_in(struct publisher *publisher, struct publication *p)
 {
 	bool first;
 	publisher->pending++;
-	publisher->published += p->kind != PUBLICATION_DEPTH;
+	publisher->published += !publication_is_question(p);
 	pthread_mutex_lock(&publisher->lock);
 	first = !publisher->inbox.first;
 	publication_append(&publisher->inbox, p);
@@ -209,12 +209,23 @@ void publisher_invite(struct publisher *publisher, const char *id, const char *p
 	hand_in(publisher, p);
 }
 
-void publisher_depth(struct publisher *publisher, const char *queue, publisher_depth_done *done, void *data)
+static void ask(struct publisher *publisher, enum publication_kind kind, const char *queue, publisher_depth_done *done,
+		void *data)
 {
-	struct publication *p = publication_depth(queue);
+	struct publication *p = publication_question(kind, queue);
 	p->depth_done = done;
 	p->data = data;
 	hand_in(publisher, p);
+}
+
+void publisher_depth(struct publisher *publisher, const char *queue, publisher_depth_done *done, void *data)
+{
+	ask(publisher, PUBLICATION_DEPTH, queue, done, data);
+}
+
+void publisher_mark(struct publisher *publisher, const char *queue, publisher_depth_done *done, void *data)
+{
+	ask(publisher, PUBLICATION_MARK, queue, done, data);
 }
 
 void publisher_count(const struct publisher *publisher, struct publisher_counts *ret)

@@ -59,6 +59,8 @@ void publisher_invite(struct publisher *publisher, const char *id, const char *p
 /* How many messages are ready in a queue: `messages` is -1 where it does not exist, -2 where the broker is away. */
 typedef void publisher_depth_done(void *data, int64_t messages, int64_t consumers);
 void publisher_depth(struct publisher *publisher, const char *queue, publisher_depth_done *done, void *data);
+/* Whether the queue has its mark (topology.h): `messages` is 0 where it has, else as above. */
+void publisher_mark(struct publisher *publisher, const char *queue, publisher_depth_done *done, void *data);
 
 /* How many messages were handed over since it was opened, and what became of them. */
 struct publisher_counts {

@@ -71,7 +71,7 @@ static void take_inbox(struct publisher *p)
 	p->inbox = (struct publication_list){0};
 	pthread_mutex_unlock(&p->lock);
 	while ((publication = publication_take(&inbox)))
-		publication_append(publication->kind == PUBLICATION_DEPTH ? &p->questions : &p->waiting, publication);
+		publication_append(publication_is_question(publication) ? &p->questions : &p->waiting, publication);
 }
 
 static bool outstanding(const struct publisher *p)
@@ -138,8 +138,7 @@ static int answer_questions(struct publisher *p, struct err *err)
 		BROKER_FAULT(p->broker, DEPTH_ASKED);
 		/* A broker that has stopped reading would not answer either. */
 		if (p->broker && !p->blocked)
-			r = broker_queue_depth(p->broker, CHANNEL_ASK, question->queue, &question->messages,
-					       &question->consumers, err);
+			r = publication_ask(question, p->broker, CHANNEL_ASK, err);
 		if (r == ERR_NOT_FOUND)
 			question->messages = -1;
 		publication_append(&p->done, question);

@@ -82,27 +82,30 @@ static int declare_queue(struct broker *broker, uint16_t channel, const char *na
 				      err);
 }
 
-static int send_exchange(struct broker *broker, uint16_t channel, const char *name, const char *type, bool passive,
-			 amqp_table_t arguments, struct err *err)
+enum exchange { EXCHANGE_LOOK, EXCHANGE_DECLARE, EXCHANGE_MARK };
+
+static int send_exchange(struct broker *broker, uint16_t channel, const char *name, const char *type,
+			 enum exchange what, amqp_table_t arguments, struct err *err)
 {
 	int r = session_alive(broker, err);
 	if (!r)
 		r = session_settle(broker, err);
 	if (r)
 		return r;
-	amqp_exchange_declare(broker->conn, channel, text_bytes(name), text_bytes(type), passive, 1, 0, 0, arguments);
+	amqp_exchange_declare(broker->conn, channel, text_bytes(name), text_bytes(type), what == EXCHANGE_LOOK, 1,
+			      what == EXCHANGE_MARK, what == EXCHANGE_MARK, arguments);
 	return session_answer(broker, channel, "cannot declare an exchange", err);
 }
 
 static int declare_exchange(struct broker *broker, uint16_t channel, const char *name, const char *type,
 			    amqp_table_t arguments, struct err *err)
 {
-	int r = send_exchange(broker, channel, name, type, false, arguments, err);
+	int r = send_exchange(broker, channel, name, type, EXCHANGE_DECLARE, arguments, err);
 	if (r != ERR_REFUSED)
 		return r;
 	if (!no_right(err))
 		return declared_otherwise(err, "exchange", name);
-	return settle_for_what_exists(send_exchange(broker, channel, name, type, true, amqp_empty_table, err),
+	return settle_for_what_exists(send_exchange(broker, channel, name, type, EXCHANGE_LOOK, amqp_empty_table, err),
 				      "exchange", name, err);
 }
 
@@ -176,7 +179,7 @@ int topology_missing(struct broker *broker, uint16_t channel, const char *prefix
 	snprintf(names[4], sizeof names[4], "%s", prefix);
 	for (size_t i = 0; i < TOPOLOGY_PARTS; i++) {
 		int r = i < 3 ? broker_queue_depth(broker, channel, names[i], &ignored, &ignored, err)
-			      : send_exchange(broker, channel, names[i], i == 3 ? "fanout" : "direct", true,
+			      : send_exchange(broker, channel, names[i], i == 3 ? "fanout" : "direct", EXCHANGE_LOOK,
 					      amqp_empty_table, err);
 		if (r < 0 && r != ERR_NOT_FOUND)
 			return r;
@@ -208,4 +211,15 @@ int topology_declare_queue(struct broker *broker, uint16_t channel, const char *
 	r = declare_queue(broker, channel, name,
 			  (amqp_table_t){.num_entries = sizeof entries / sizeof *entries, .entries = entries}, err);
 	return r ? r : bind_queue(broker, channel, name, prefix, key, err);
+}
+
+int topology_mark(struct broker *broker, uint16_t channel, const char *queue, struct err *err)
+{
+	int r = send_exchange(broker, channel, queue, "fanout", EXCHANGE_MARK, amqp_empty_table, err);
+	return r ? r : bind_queue(broker, channel, queue, queue, "", err);
+}
+
+int topology_marked(struct broker *broker, uint16_t channel, const char *queue, struct err *err)
+{
+	return send_exchange(broker, channel, queue, "fanout", EXCHANGE_LOOK, amqp_empty_table, err);
 }

@@ -28,5 +28,11 @@ int topology_missing(struct broker *broker, uint16_t channel, const char *prefix
  */
 int topology_declare_queue(struct broker *broker, uint16_t channel, const char *prefix, const char *pool,
 			   const char *priority, struct err *err);
+/* A queue that is deleted and declared again looks as it did. So workers mark theirs: with an exchange of the queue's
+ * name that nobody can publish to, and that the broker deletes together with its only binding, the queue's. Blocks.
+ * ERR_REFUSED where the user has no right to it, or such an exchange is there already. */
+int topology_mark(struct broker *broker, uint16_t channel, const char *queue, struct err *err);
+/* Whether the mark is there: 0, or ERR_NOT_FOUND. Blocks. */
+int topology_marked(struct broker *broker, uint16_t channel, const char *queue, struct err *err);
 
 #endif

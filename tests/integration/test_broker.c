@@ -379,6 +379,26 @@ Test(broker, a_deleted_queue_cancels_its_consumer)
 	clear(&f);
 }
 
+Test(broker, a_mark_goes_with_its_queue)
+{
+	struct fixture f = begin();
+	int r;
+
+	shared_services();
+	declare(&f);
+	cr_assert(topology_marked(f.broker, 1, f.queue, &f.err) == ERR_NOT_FOUND);
+	for (int i = 0; i < 2; i++) {
+		r = topology_mark(f.broker, 1, f.queue, &f.err);
+		cr_assert(r == 0, "%s", f.err.text);
+		r = topology_marked(f.broker, 1, f.queue, &f.err);
+		cr_assert(r == 0, "%s", f.err.text);
+	}
+	delete_queue(f.queue);
+	declare(&f);
+	cr_assert(topology_marked(f.broker, 1, f.queue, &f.err) == ERR_NOT_FOUND);
+	clear(&f);
+}
+
 Test(broker, without_the_right_to_declare_what_exists_will_do)
 {
 	struct fixture f = begin();

@@ -308,6 +308,30 @@ def test_workers_that_lost_their_consumers_without_a_word_all_come_back(fleet):
     until(lambda: {fleet.job("s%d" % i).get("worker") for i in range(12)} >= {w.name for w in workers}, 30, "both run jobs")
 
 
+@pytest.mark.parametrize("another", [False, True], ids=["alone", "another-begins"])
+def test_what_the_broker_gives_to_consumers_of_a_deleted_queue_comes_again(fleet, another):
+    """RabbitMQ 3.10 counts them as consumers of the queue that was declared at once, and what it gives them never comes: so few messages
+    that none lies ready. A worker that begins meanwhile is well, and marks the queue."""
+    for _ in range(2):
+        fleet.worker("--slots", 3)
+    before, after = (["%s%d" % (name, i) for i in range(8)] for name in ("before", "after"))
+    for id in before:
+        fleet.publish({"task": "noop", "id": id})
+    fleet.wait_all(before)
+    queue = fleet.prefix + ".default.normal"
+    fleet.channel.queue_delete(queue)
+    fleet.channel.queue_declare(queue, durable=True, arguments={
+        "x-queue-type": "quorum", "x-delivery-limit": 50, "x-overflow": "reject-publish", "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": fleet.prefix + ".returned", "x-dead-letter-strategy": "at-least-once"})
+    fleet.channel.queue_bind(queue, fleet.prefix, "default.normal")
+    for id in after:
+        fleet.publish({"task": "noop", "id": id})
+    if another:
+        fleet.worker("--slots", 3)
+    fleet.wait_all(after, 60)
+    fleet.settled()
+
+
 def taken(fleet, id, epoch=0, token="t", stale="", seen=""):
     return script(fleet, "dedup", [fleet.key("dedup", "k"), fleet.key("tenure", "k")],
                   ("k", "", "events", "take", id, epoch, token, stale, seen))
