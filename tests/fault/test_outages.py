@@ -64,7 +64,7 @@ def test_redis_asks_its_clients_to_wait(ground):
 def test_the_broker_blocks_publishers(ground):
     """A memory alarm: invitations wait, consuming and acknowledging go on, memory stays bounded."""
     fleet, servers = ground.fleet, ground.servers
-    long = ground.publish(work="sleep 1")
+    long = ground.publish(work="sleep 2")  # so much that `last` begins nowhere at once, as it would where nothing is held
     last = "r%d-last" % ground.count
     fleet.publish(logged(fleet, last, after=long))
     ground.ids.append(last)
