@@ -65,35 +65,49 @@ static bool all_same(const struct store_batch *batch, size_t at)
 	return true;
 }
 
-/* What each transition of a call has of its own, and what is given once. */
+static bool any_has(const struct store_batch *batch, size_t at)
+{
+	for (size_t i = 0; i < batch->count; i++)
+		if (word(batch->calls[i], at).len > 0)
+			return true;
+	return false;
+}
+
+/* What each transition of a call has of its own, what is given once, and what is not there (lua_scripts.h). */
 struct layout {
 	const struct lua_script *script;
-	bool own[LUA_SCRIPT_ARGS];
-	size_t own_words, own_keys; /* how many */
+	char keys[LUA_SCRIPT_KEYS], words[LUA_SCRIPT_ARGS]; /* LUA_OWN, LUA_SHARED, LUA_ABSENT */
 };
 
 static void lay_out(struct layout *layout, const struct store_batch *batch)
 {
-	*layout = (struct layout){.script = batch->calls[0]->script->script};
-	for (size_t i = 0; i < word_count(layout->script); i++) {
-		layout->own[i] = !all_same(batch, i);
-		layout->own_words += layout->own[i];
-	}
-	for (size_t i = 0; i < layout->script->key_count; i++)
-		layout->own_keys += layout->own[named_by(layout->script->keys[i])];
+	const struct lua_script *script = layout->script = batch->calls[0]->script->script;
+
+	for (size_t i = 0; i < word_count(script); i++)
+		layout->words[i] = all_same(batch, i) ? LUA_SHARED : LUA_OWN;
+	for (size_t i = 0; i < script->key_count; i++)
+		layout->keys[i] = script->keys_with[i] && !any_has(batch, script->keys_with[i])
+					  ? LUA_ABSENT
+					  : layout->words[named_by(script->keys[i])];
 }
 
-/* The layout in a text (lua_scripts.h). */
+static size_t count_of(const char *marks, size_t count, char mark)
+{
+	size_t ret = 0;
+
+	for (size_t i = 0; i < count; i++)
+		ret += marks[i] == mark;
+	return ret;
+}
+
 static void add_layout(struct buf *ret, const struct layout *layout)
 {
 	const struct lua_script *script = layout->script;
-	char text[LUA_SCRIPT_KEYS + LUA_SCRIPT_ARGS], *at = text;
 
-	for (size_t i = 0; i < script->key_count; i++)
-		*at++ = layout->own[named_by(script->keys[i])] ? '1' : '0';
-	for (size_t i = 0; i < word_count(script); i++)
-		*at++ = layout->own[i] ? '1' : '0';
-	add_bulk(ret, text, (size_t)(at - text));
+	add_head(ret, '$', script->key_count + word_count(script));
+	buf_add(ret, layout->keys, script->key_count);
+	buf_add(ret, layout->words, word_count(script));
+	buf_add(ret, "\r\n", 2);
 }
 
 static void add_key(struct store *store, struct buf *ret, int key, const struct store_call *call)
@@ -107,20 +121,18 @@ static void add_key(struct store *store, struct buf *ret, int key, const struct 
 
 /* Those that are its own, or those that it shares. */
 static void add_keys(struct store *store, struct buf *ret, const struct layout *layout, const struct store_call *call,
-		     bool own)
+		     char which)
 {
-	const struct lua_script *script = layout->script;
-
-	for (size_t i = 0; i < script->key_count; i++)
-		if (layout->own[named_by(script->keys[i])] == own)
-			add_key(store, ret, script->keys[i], call);
+	for (size_t i = 0; i < layout->script->key_count; i++)
+		if (layout->keys[i] == which)
+			add_key(store, ret, layout->script->keys[i], call);
 }
 
-static void add_words(struct buf *ret, const struct layout *layout, const struct store_call *call, bool own)
+static void add_words(struct buf *ret, const struct layout *layout, const struct store_call *call, char which)
 {
 	for (size_t i = 0; i < word_count(layout->script); i++) {
 		struct store_arg arg = word(call, i);
-		if (layout->own[i] == own)
+		if (layout->words[i] == which)
 			add_bulk(ret, arg.at, arg.len);
 	}
 }
@@ -147,8 +159,9 @@ void store_encode_batch(struct store *store, const struct store_batch *batch, st
 	size_t keys, args;
 
 	lay_out(&layout, batch);
-	keys = script->fleet_key_count + script->key_count + layout.own_keys * (batch->count - 1);
-	args = 3 + word_count(script) + layout.own_words * (batch->count - 1);
+	keys = script->fleet_key_count + count_of(layout.keys, script->key_count, LUA_SHARED) +
+	       count_of(layout.keys, script->key_count, LUA_OWN) * batch->count;
+	args = 3 + word_count(script) + count_of(layout.words, word_count(script), LUA_OWN) * (batch->count - 1);
 	for (size_t i = 0; script->more && i < batch->count; i++)
 		args += 1 + more_count(script, batch->calls[i]);
 	add_head(ret, '*', 3 + keys + args);
@@ -157,15 +170,15 @@ void store_encode_batch(struct store *store, const struct store_batch *batch, st
 	add_number(ret, keys);
 	for (size_t i = 0; i < script->fleet_key_count; i++)
 		add_key(store, ret, script->fleet_keys[i], first);
-	add_keys(store, ret, &layout, first, false);
+	add_keys(store, ret, &layout, first, LUA_SHARED);
 	for (size_t i = 0; i < batch->count; i++)
-		add_keys(store, ret, &layout, batch->calls[i], true);
+		add_keys(store, ret, &layout, batch->calls[i], LUA_OWN);
 	add_bulk(ret, store->events.data, store->events.len);
 	add_number(ret, batch->count);
 	add_layout(ret, &layout);
-	add_words(ret, &layout, first, false);
+	add_words(ret, &layout, first, LUA_SHARED);
 	for (size_t i = 0; i < batch->count; i++) {
-		add_words(ret, &layout, batch->calls[i], true);
+		add_words(ret, &layout, batch->calls[i], LUA_OWN);
 		add_more(ret, script, batch->calls[i]);
 	}
 }

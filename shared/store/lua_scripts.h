@@ -11,10 +11,13 @@
 
 /* A call does the script's transition any number of times. What is the same for all of them is given once. KEYS: those
  * of the fleet, those that all transitions share, then what the first has of its own, the second … ARGV: the events
- * channel; how many transitions; a text with a digit for each of `keys`, for id, run and each argument, '1' where each
- * transition has its own and '0' where they share one; the shared ones; then for each transition its own, and where it
- * takes `more`, their number and those. Its answer is an array: the answer of each; a number behind one says how many
- * more have the same. */
+ * channel; how many transitions; the layout: a text with a mark for each of `keys`, for id, run and each argument; the
+ * shared ones; then for each transition its own, and where it takes `more`, their number and those. Its answer is an
+ * array: the answer of each; a number behind one says how many more have the same. */
+#define LUA_SHARED '0' /* all transitions of the call have the same */
+#define LUA_OWN '1'    /* each has its own */
+#define LUA_ABSENT '-' /* a key that none has a use for */
+
 struct lua_script {
 	const char *name; /* the file's, without .lua */
 	const char *text; /* begins with #!lua; NUL-terminated */
@@ -22,6 +25,9 @@ struct lua_script {
 	int fleet_keys[LUA_SCRIPT_KEYS];
 	size_t fleet_key_count;
 	int keys[LUA_SCRIPT_KEYS]; /* for each transition */
+	/* of each, the argument without which nothing is done with it, as its place behind id and run, which are 0 and
+	 * 1; 0: it is always needed */
+	size_t keys_with[LUA_SCRIPT_KEYS];
 	size_t key_count;
 	size_t arg_count;  /* after id and run */
 	bool more;         /* further arguments may follow */

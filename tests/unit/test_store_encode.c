@@ -130,3 +130,22 @@ Test(store_encode, further_arguments_are_each_ones_own)
 	lab_add(&lab, "fill", "a", "", args, 2);
 	lab_expect(&lab, "2 p:job:a p:job:a:waiting p:events 2 000000 a '' 0 9 2 x y 0 ");
 }
+
+/* succeed: `result` goes with `value`, its second argument. */
+Test(store_encode, a_key_that_none_has_a_use_for_is_not_there)
+{
+	struct lab lab;
+	struct store_arg one[] = {STORE_TEXT("t1"), STORE_TEXT("")}, two[] = {STORE_TEXT("t2"), STORE_TEXT("5")};
+
+	lab_begin(&lab);
+	lab_add(&lab, "succeed", "a", "", one, 2);
+	lab_expect(&lab,
+		   "10 p:leases p:settling p:replies p:stats p:job:a p:job:a:spec p:job:a:dependents p:job:a:replies "
+		   "p:run: p:run::jobs p:events 1 00-00000000 a '' t1 '' ");
+	lab_begin(&lab);
+	lab_add(&lab, "succeed", "a", "", one, 2);
+	lab_add(&lab, "succeed", "a", "", two, 2);
+	lab_expect(&lab,
+		   "11 p:leases p:settling p:replies p:stats p:job:a p:job:a:spec p:job:a:result p:job:a:dependents "
+		   "p:job:a:replies p:run: p:run::jobs p:events 2 00000000011 a '' t1 '' t2 5 ");
+}

@@ -9,6 +9,7 @@
 -- outbox '1': an invitation is owed (the job did not come in a message that is still unacknowledged).
 local job, spec, result, waiting, asked, settling, scheduled, expiring, outbox, replies, run_hash, run_jobs = unpack(KEYS)
 local id, run, events, task, pool, priority, body, owe, delay, run_at, expires_at, keep, retries, labels, dedup, reply, encoding, user, part, via = unpack(ARGV)
+--#with reply: result, asked
 --#include common.inc.lua
 local known = redis.call('HMGET', job, 'state', 'epoch', 'user')
 if known[1] then

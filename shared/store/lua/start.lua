@@ -3,6 +3,7 @@
 -- it ('known') is left to admit and claim.
 local job, spec, asked, leases, run_hash, run_jobs = unpack(KEYS)
 local id, run, events, task, pool, priority, body, keep, retries, labels, reply, encoding, token, worker, lease, user = unpack(ARGV)
+--#with reply: asked
 --#include common.inc.lua
 --#every jobs = job
 --#once local fresh, made = redis.call('EXISTS', unpack(jobs)) == 0, {}

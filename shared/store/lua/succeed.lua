@@ -2,6 +2,7 @@
 -- settle for what most jobs come to: a success at the first attempt that leaves no more than a result.
 local job, spec, result, dependents, asked, leases, settling, replies, run_hash, run_jobs, stats = unpack(KEYS)
 local id, run, events, token, value = unpack(ARGV)
+--#with value: result
 --#include common.inc.lua
 --#include ended.inc.lua
 --#include settle.inc.lua
