@@ -12,10 +12,16 @@ local function count(key, field, by)
   if not fields then fields = {} counted[key] = fields end
   fields[field] = (fields[field] or 0) + by
 end
+local texts = {}
+local function text_of(score) -- the same number mostly, and Redis prints it slowly
+  if type(score) ~= 'number' then return score end
+  texts[score] = texts[score] or string.format('%.0f', score)
+  return texts[score]
+end
 local function gather(into, key, score)
   local members = into[key]
   if not members then members = {} into[key] = members end
-  members[#members + 1] = score
+  members[#members + 1] = text_of(score)
   members[#members + 1] = id
 end
 local function list(key, score) gather(listed, key, score) end
@@ -86,13 +92,13 @@ local function move(from, to)
 end
 -- Of many events of a call the fifth and those behind it are not published where nobody could hear them: nobody has subscribed
 -- here, and there is no replica where somebody might have.
-local told_of, heard = 0, true
-local function is_heard()
-  return redis.call('PUBSUB', 'NUMSUB', events)[2] > 0 or redis.call('PUBSUB', 'NUMPAT') > 0 or
-    not string.find(redis.call('INFO', 'replication'), 'connected_slaves:0', 1, true)
-end
+local told_of, hearers, heard = 0, 0, true
 local function tell(state, attempt)
   told_of = told_of + 1
-  if told_of == 5 then heard = is_heard() end
-  if heard then redis.call('PUBLISH', events, id .. ' ' .. state .. ' ' .. (attempt or 0) .. ' ' .. stamp) end
+  if told_of == 5 then
+    heard = hearers > 0 or not string.find(redis.call('INFO', 'replication'), 'connected_slaves:0', 1, true)
+  end
+  if heard then
+    hearers = hearers + redis.call('PUBLISH', events, id .. ' ' .. state .. ' ' .. (attempt or 0) .. ' ' .. stamp)
+  end
 end

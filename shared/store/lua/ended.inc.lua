@@ -19,6 +19,11 @@ local function told(state, epoch, dedup, many, owed, asks)
   if many > 0 and many <= 100 then children = redis.call('HGETALL', dependents) end
   return {'ended', state, epoch or '0', owed and 1 or 0, asks, dedup or '', many, children}
 end
+-- An epoch that was not read with the rest (nil) is read now.
+local function epoch_of(read)
+  if read == nil then return redis.call('HGET', job, 'epoch') end
+  return read
+end
 -- Where there is nothing more to do: the same table for all of a call.
 local ends = {}
 local function only_ended(state)
@@ -45,5 +50,5 @@ local function finish(from, state, h, ...)
     free(h.keep, h.left or {result, output, waiting})
     return only_ended(state)
   end
-  return told(state, h.epoch, h.dedup, many, owed, asks)
+  return told(state, epoch_of(h.epoch), h.dedup, many, owed, asks)
 end

@@ -7,7 +7,8 @@ local id, run, events, task, pool, priority, body, keep, retries, labels, reply,
 --#include common.inc.lua
 --#every jobs = job
 --#once local fresh, made = redis.call('EXISTS', unpack(jobs)) == 0, {}
---#once local claimed = {'claimed', '1', stamp}
+--#once local claimed, nothing = {'claimed', '1', stamp}, {}
+--#once local function add(to, name, value) if value ~= '' then to[#to + 1] = name to[#to + 1] = value end end
 if not fresh or made[job] then
   local known = redis.call('HMGET', job, 'state', 'token', 'attempt', 'started_at')
   if known[1] then
@@ -17,15 +18,15 @@ if not fresh or made[job] then
 end
 if foreign_run(user) then return {'known', ''} end
 made[job] = true
-local more = {}
-local function set(name, value)
-  if value ~= '' then more[#more + 1] = name more[#more + 1] = value end
+local more = nothing
+if keep ~= '' or retries ~= '' or labels ~= '' or run ~= '' or user ~= '' then
+  more = {}
+  add(more, 'keep', keep)
+  add(more, 'retries', retries)
+  add(more, 'labels', labels)
+  add(more, 'run', run)
+  add(more, 'user', user)
 end
-set('keep', keep)
-set('retries', retries)
-set('labels', labels)
-set('run', run)
-set('user', user)
 redis.call('HSET', job, 'state', 'running', 'task', task, 'pool', pool, 'priority', priority, 'attempt', '1', 'created_at', stamp,
   'queued_at', stamp, 'started_at', stamp, 'worker', worker, 'token', token, unpack(more))
 put(spec, body)

@@ -5,7 +5,7 @@ local function succeed(v, h, ...)
   strike(leases)
   if value ~= '' then
     redis.call('SET', result, value)
-    h.left[#h.left + 1] = result
+    h.left = {result, unpack(h.left)}
   end
   h.attempt, h.epoch, h.dedup, h.keep = v[4], v[7], v[6], v[5]
   return finish('running', 'succeeded', h, ...)

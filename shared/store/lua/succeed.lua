@@ -8,6 +8,10 @@ local id, run, events, token, value = unpack(ARGV)
 --#include settle.inc.lua
 --#include succeed.inc.lua
 --#every waits = dependents, asked
---#once local alone = redis.call('EXISTS', unpack(waits)) == 0
-local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'keep', 'dedup', 'epoch')
-return not_settled(v[1], v[2], v[3], v[7], v[6]) or succeed(v, {left = {}, alone = alone})
+--#once local nothing, h = {}, {alone = redis.call('EXISTS', unpack(waits)) == 0}
+-- the epoch is read where it is told
+local v = redis.call('HMGET', job, 'state', 'run', 'token', 'attempt', 'keep', 'dedup')
+local answer = not_settled(v[1], v[2], v[3], nil, v[6])
+if answer then return answer end
+h.left = nothing
+return succeed(v, h)
