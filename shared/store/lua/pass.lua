@@ -7,6 +7,8 @@
 -- same tokens again get the same answer.
 local job, spec, result, output, dependents, asked, next_job, next_spec, next_waiting, next_dependents, leases, settling, replies, run_hash, run_jobs, stats = unpack(KEYS)
 local id, run, events, next, token, value, tail, exit_code, dir, progress, next_token, worker, lease, here, tasks, demands = unpack(ARGV)
+--#with value: result
+--#with next_token: next_spec, next_dependents
 --#include common.inc.lua
 --#include ended.inc.lua
 --#include settle.inc.lua
