@@ -81,8 +81,9 @@ struct layout {
 
 static void lay_out(struct layout *layout, const struct store_batch *batch)
 {
-	const struct lua_script *script = layout->script = batch->calls[0]->script->script;
+	const struct lua_script *script = batch->calls[0]->script->script;
 
+	*layout = (struct layout){.script = script};
 	for (size_t i = 0; i < word_count(script); i++)
 		layout->words[i] = all_same(batch, i) ? LUA_SHARED : LUA_OWN;
 	for (size_t i = 0; i < script->key_count; i++)
