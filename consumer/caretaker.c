@@ -90,7 +90,7 @@ static void sweep_replies(struct worker *worker, const struct store_reply *ids, 
 	worker->counts.care[COUNT_CARE_REPLIES] += store_reply_count(ids);
 	for (size_t i = 0; i < store_reply_count(ids); i++) {
 		caretaker_put_off(worker, KEY_REPLIES, store_text_at(ids, i), redis_now + 5000);
-		fleet_reply(worker->fleet, store_text_at(ids, i));
+		fleet_reply_overdue(worker->fleet, store_text_at(ids, i));
 	}
 }
 

@@ -90,6 +90,8 @@ void fleet_invite(struct fleet *fleet, const char *id, const char *pool, const c
 void fleet_invited(struct fleet *fleet, const char *id, const char *queued_at);
 /* Publishes the replies that a job that has ended owes. */
 void fleet_reply(struct fleet *fleet, const char *id);
+/* The same where they have been owed for long; not those that this process is publishing already. */
+void fleet_reply_overdue(struct fleet *fleet, const char *id);
 
 /* cancel and retry. `done` gets the script's answer: its first word says what became of it (cancel.lua, retry.lua); it
  * is NULL where the flow could not go on. After a retry that was taken, the flow goes on until the job and what it

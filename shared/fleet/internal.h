@@ -16,6 +16,7 @@ struct fleet {
 	size_t busy, resolving;
 	struct fleet_pause *paused, *last_paused; /* in the order they came */
 	struct crowd *crowds;
+	struct answer *answers; /* replies.c: under way */
 };
 
 #define FLEET_BATCH 100

@@ -1,9 +1,13 @@
 /* Replies. Each (reply_to, correlation_id) stands once in the job's replies hash, as `CORRELATION_LENGTH:CORRELATION
  * REPLY_TO`, with its encoding; it is struck off when the broker has confirmed the reply, or returned it (a queue that
  * is gone harms nobody). The message_id is made of the job's epoch and the entry's digest, so that a second copy after
- * a fault has the same. */
+ * a fault has the same.
+ *
+ * A reply that the broker does not take for long (an alarm blocks publishers) is overdue for the caretaker, again and
+ * again: what is under way in this process is not sent another time for that. Who asks anew is answered anew. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <uthash.h>
 
 #include "base/fault.h"
 #include "fleet/internal.h"
@@ -12,10 +16,37 @@
 
 struct answer {
 	struct fleet *fleet;
-	char *id;
+	UT_hash_handle hh; /* of fleet.answers, by `name` */
+	size_t name_len;
+	const char *entry; /* within the name */
 	size_t len;
-	char entry[];
+	char name[]; /* epoch, id, entry: each with a NUL */
 };
+
+static struct answer *answer_new(struct fleet *fleet, const char *epoch, const char *id, const char *entry, size_t len)
+{
+	size_t epoch_size = strlen(epoch) + 1, id_size = strlen(id) + 1;
+	struct answer *answer = xcalloc(1, sizeof *answer + epoch_size + id_size + len + 1);
+
+	answer->fleet = fleet;
+	answer->len = len;
+	answer->entry = answer->name + epoch_size + id_size;
+	answer->name_len = epoch_size + id_size + len + 1;
+	memcpy(answer->name, epoch, epoch_size);
+	memcpy(answer->name + epoch_size, id, id_size);
+	memcpy(answer->name + epoch_size + id_size, entry, len);
+	return answer;
+}
+
+static const char *answer_id(const struct answer *answer) { return answer->name + strlen(answer->name) + 1; }
+
+static bool under_way(const struct answer *answer)
+{
+	struct answer *other;
+
+	HASH_FIND(hh, answer->fleet->answers, answer->name, answer->name_len, other);
+	return other != NULL;
+}
 
 void reply_entry_encode(struct buf *ret, const char *reply_to, const char *correlation, size_t len)
 {
@@ -45,8 +76,8 @@ static void on_struck(void *data, const struct store_reply *reply)
 	struct answer *answer = data;
 
 	(void)reply;
+	HASH_DEL(answer->fleet->answers, answer);
 	answer->fleet->busy--;
-	free(answer->id);
 	free(answer);
 }
 
@@ -60,7 +91,7 @@ static void on_published(void *data, enum publish_outcome outcome)
 	if (outcome == PUBLISH_DROPPED)
 		on_struck(answer, NULL);
 	else
-		store_script(answer->fleet->store, "replied", answer->id, NULL, args, 1, on_struck, answer);
+		store_script(answer->fleet->store, "replied", answer_id(answer), NULL, args, 1, on_struck, answer);
 	fleet_published(fleet, outcome);
 }
 
@@ -73,9 +104,20 @@ static uint64_t digest(const char *bytes, size_t len)
 	return h;
 }
 
-static void publish(struct fleet *fleet, const char *id, const struct store_reply *detail, const char *entry,
-		    size_t size, enum job_encoding encoding)
+struct asker {
+	struct fleet *fleet;
+	bool overdue;
+	char cursor[24];
+	size_t found;
+	struct fleet_pause pause;
+	char id[];
+};
+
+static void publish(const struct asker *asker, const struct store_reply *detail, const char *entry, size_t size,
+		    enum job_encoding encoding)
 {
+	struct fleet *fleet = asker->fleet;
+	const char *id = asker->id;
 	struct job_reply reply = {
 		.id = id,
 		.state = store_text_at(detail, 4),
@@ -87,14 +129,16 @@ static void publish(struct fleet *fleet, const char *id, const struct store_repl
 		.ended_at = store_int_at(detail, 7),
 	};
 	struct broker_out out = {.exchange = "", .type = "flotilla.reply"};
-	struct answer *answer = xmalloc(sizeof *answer + size + 1);
+	struct answer *answer = answer_new(fleet, store_text_at(detail, 8), id, entry, size);
 	struct buf body = BUF_INIT;
 	char message_id[300];
 
+	if (asker->overdue && under_way(answer)) {
+		free(answer);
+		return;
+	}
 	FAULT_POINT(REPLY_HANDED);
-	*answer = (struct answer){fleet, xstrdup(id), size};
-	memcpy(answer->entry, entry, size);
-	answer->entry[size] = '\0';
+	HASH_ADD_KEYPTR(hh, fleet->answers, answer->name, answer->name_len, answer);
 	fleet->busy++;
 	if (!reply_entry_decode(answer->entry, size, &out.routing_key, &out.correlation_id, &out.correlation_len)) {
 		on_published(answer, PUBLISH_RETURNED);
@@ -114,14 +158,6 @@ static void publish(struct fleet *fleet, const char *id, const struct store_repl
 	buf_release(&body);
 }
 
-struct asker {
-	struct fleet *fleet;
-	char cursor[24];
-	size_t found;
-	struct fleet_pause pause;
-	char id[];
-};
-
 static void ask(void *data);
 
 static void on_asked(void *data, const struct store_reply *reply)
@@ -135,7 +171,7 @@ static void on_asked(void *data, const struct store_reply *reply)
 		const char *entry = store_reply_text(store_reply_at(entries, i), &size);
 		enum job_encoding encoding =
 			strcmp(store_text_at(entries, i + 1), "json") == 0 ? JOB_JSON : JOB_MSGPACK;
-		publish(asker->fleet, asker->id, reply, entry, size, encoding);
+		publish(asker, reply, entry, size, encoding);
 	}
 	asker->found += store_reply_count(entries);
 	snprintf(asker->cursor, sizeof asker->cursor, "%s", store_text_at(reply, 10));
@@ -157,7 +193,7 @@ static void ask(void *data)
 	store_script(asker->fleet->store, "answer", asker->id, NULL, args, 1, on_asked, asker);
 }
 
-void fleet_reply(struct fleet *fleet, const char *id)
+static void begin(struct fleet *fleet, const char *id, bool overdue)
 {
 	size_t len = strlen(id) + 1;
 	struct asker *asker;
@@ -166,8 +202,12 @@ void fleet_reply(struct fleet *fleet, const char *id)
 		return;
 	asker = xcalloc(1, sizeof *asker + len);
 	asker->fleet = fleet;
+	asker->overdue = overdue;
 	snprintf(asker->cursor, sizeof asker->cursor, "0");
 	memcpy(asker->id, id, len);
 	fleet->busy++;
 	ask(asker);
 }
+
+void fleet_reply(struct fleet *fleet, const char *id) { begin(fleet, id, false); }
+void fleet_reply_overdue(struct fleet *fleet, const char *id) { begin(fleet, id, true); }

@@ -88,6 +88,28 @@ def test_the_broker_blocks_publishers(ground):
     ground.recovered("a memory alarm", time.monotonic())
 
 
+def test_a_reply_waits_for_a_broker_that_blocks_publishers(ground):
+    """However often the caretaker finds it overdue meanwhile, a worker sends it once."""
+    fleet, servers = ground.fleet, ground.servers
+    queue, seen, id = fleet.reply_queue(), set(), "r%d-asked" % ground.count
+    fleet.publish({"task": "sleep", "id": id, "args": {"ms": 1500}}, reply_to=queue, correlation_id="c")
+    fleet.wait(id, "running")
+    servers.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
+    try:
+        fleet.wait(id, "succeeded")
+
+        def looked_at_often():
+            seen.add(fleet.redis.zscore(fleet.key("replies"), id))
+            return len(seen) >= 3
+        until(looked_at_often, 90, "the caretaker comes to it again and again")
+    finally:
+        servers.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
+    answers = [fleet.get(queue)]
+    until(lambda: not fleet.redis.zcard(fleet.key("replies")), 30, "it is confirmed")
+    answers += [got for got in iter(lambda: fleet.channel.basic_get(queue, auto_ack=True), (None, None, None))]
+    assert len(answers) <= len(ground.workers()) and len({properties.message_id for _, properties, _ in answers}) == 1, answers
+
+
 def test_a_queue_is_deleted_and_declared_again_at_once(ground):
     """RabbitMQ 3.10 then may neither cancel the consumers nor give them what comes, or count them and give them what never comes.
     The workers find out since the queue's mark is gone, and tell each other."""
