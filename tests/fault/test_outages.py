@@ -93,6 +93,7 @@ def test_a_reply_waits_for_a_broker_that_blocks_publishers(ground):
     fleet, servers = ground.fleet, ground.servers
     queue, seen, id = fleet.reply_queue(), set(), "r%d-asked" % ground.count
     fleet.publish({"task": "sleep", "id": id, "args": {"ms": 1500}}, reply_to=queue, correlation_id="c")
+    ground.others += 1
     fleet.wait(id, "running")
     servers.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
     try:
