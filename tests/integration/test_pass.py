@@ -2,8 +2,6 @@
 import json
 import time
 
-import pytest
-
 from fleet import until
 
 FAR_MS = 3600 * 1000
@@ -85,37 +83,37 @@ def test_results_are_there_before_the_next_one_begins(fleet):
 
 # What follows the middle of a chain, so that the worker knows of it: fields, or how it is asked for, and what becomes of it.
 OTHERS = {
-    "later": ({"delay_ms": FAR_MS}, "scheduled"),
-    "too late": ({"expires_at": 1}, "expired"),
-    "of another pool": ({"pool": "other"}, "queued"),
-    "of two": ({"after": ["c1", "nobody"]}, "waiting"),
-    "not asked for": ({"after": [{"id": "c1", "when": "failed"}]}, "skipped"),
-    "however it ends": ({"after": [{"id": "c1", "when": "ended"}]}, "succeeded"),
-    "joined": ({"dedup": "key", "after": []}, "succeeded"),
     "unknown": ({"task": "nobody"}, "queued"),
-    "another attempt": ({"task": "fail", "args": {"message": "no"}, "retries": 1, "backoff_ms": 10}, "failed"),
+    "later": ({"delay_ms": FAR_MS}, "scheduled"),
+    "with-a-deadline": ({"expires_at": 4 * 10**12}, "succeeded"),
+    "of-another-pool": ({"pool": "other"}, "queued"),
+    "of-two": ({"after": ["of-two1", "nobody"]}, "waiting"),
+    "not-asked-for": ({"after": [{"id": "not-asked-for1", "when": "failed"}]}, "skipped"),
+    "however-it-ends": ({"after": [{"id": "however-it-ends1", "when": "ended"}]}, "succeeded"),
+    "joined": ({"dedup": "key", "after": []}, "succeeded"),
+    "another-attempt": ({"task": "fail", "args": {"message": "no"}, "retries": 1, "backoff_ms": 10}, "failed"),
 }
 
 
-@pytest.mark.parametrize("what", OTHERS)
-def test_what_cannot_begin_here_goes_its_own_way(fleet, what):
-    fields, end = OTHERS[what]
+def test_what_cannot_begin_here_goes_its_own_way(fleet):
     fleet.worker("--slots", 1)
-    joined = what == "joined"
-    fleet.publish({"task": "noop", "id": "c1", "after": ["c0"], "pool": "default", **({"dedup": "key"} if joined else {})})
-    fleet.wait("c1", "waiting")
-    fleet.publish({"task": "noop", "id": "c2", "after": ["c1"], **fields})
-    until(lambda: fleet.state("c2") == "waiting")
-    fleet.publish({"task": "noop", "id": "c0"})
-    fleet.wait("c1", "succeeded")
-    job = fleet.wait("c2", end)
-    assert job.get("duplicate_of") == ("c1" if joined else None)
-    until(lambda: not fleet.redis.zcard(fleet.key("settling")), what="c1's end is told")
-    if what != "of two":
-        kept_until(fleet, "c1")
-    if joined:
-        assert fleet.redis.get(fleet.key("dedup", "key")) is None or fleet.redis.pttl(fleet.key("dedup", "key")) > 0
-    fleet.command("doctor", check=1 if end == "queued" and "pool" in fields else 0)  # nobody serves that pool
+    for name, (fields, end) in OTHERS.items():
+        first, middle, last = (name + str(i) for i in range(3))
+        joined = name == "joined"
+        fleet.publish({"task": "noop", "id": middle, "after": [first], **({"dedup": "key"} if joined else {})})
+        fleet.wait(middle, "waiting")
+        fleet.publish({"task": "noop", "id": last, "after": [middle], **fields})
+        waits(fleet, middle, last)
+        fleet.publish({"task": "noop", "id": first})
+        fleet.wait(middle, "succeeded")
+        job = fleet.wait(last, end)
+        assert job.get("duplicate_of") == (middle if joined else None)
+        until(lambda: not fleet.redis.zcard(fleet.key("settling")), what="the end is told")
+        if end != "waiting":
+            kept_until(fleet, middle)
+        if joined:
+            assert fleet.redis.get(fleet.key("dedup", "key")) is None or fleet.redis.pttl(fleet.key("dedup", "key")) > 0
+    assert "damage 0," in fleet.command("doctor", check=1).stdout  # nobody serves the other pool
 
 
 def test_one_that_came_meanwhile(fleet):
@@ -225,7 +223,7 @@ def test_a_worker_that_dies_on_the_way(fleet):
     ids = chain_of_sleeps(fleet, 60)
     workers = [fleet.worker("--slots", 1, "--lease", "1s") for _ in range(2)]
     fleet.publish({"task": "sleep", "id": ids[0], "args": {"ms": 5}})
-    for at in (10, 25, 40):
+    for at in (10, 40):
         until(lambda at=at: fleet.state(ids[at]) in ("running", "succeeded"), 60)
         name = next((fleet.job(id)["worker"] for id in ids if fleet.state(id) == "running"), workers[0].name)
         victim = next(w for w in workers if w.name == name)
@@ -237,7 +235,7 @@ def test_a_worker_that_dies_on_the_way(fleet):
     for id in ids:
         job = fleet.job(id)
         assert int(job["attempt"]) == 1 + int(job.get("lost", 0)), job
-    assert sum(int(fleet.job(id).get("lost", 0)) for id in ids) <= 3
+    assert sum(int(fleet.job(id).get("lost", 0)) for id in ids) <= 2
     fleet.settled()
 
 
