@@ -117,12 +117,8 @@ def test_a_queue_is_deleted_and_declared_again_at_once(ground):
     fleet = ground.fleet
     ground.publish(3)
     queue = fleet.prefix + ".default.normal"
-    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 50, "x-overflow": "reject-publish", "x-dead-letter-exchange": "",
-                 "x-dead-letter-routing-key": fleet.prefix + ".returned", "x-dead-letter-strategy": "at-least-once"}
     until(lambda: fleet.queue_length(queue) == 0 and all(fleet.state(id) == "succeeded" for id in ground.ids if "-long" not in id))
-    fleet.channel.queue_delete(queue)
-    fleet.channel.queue_declare(queue, durable=True, arguments=arguments)
-    fleet.channel.queue_bind(queue, fleet.prefix, "default.normal")
+    fleet.delete_and_declare_again()
     began = time.monotonic()
     new = ["r%d-new%d" % (ground.count, i) for i in range(60)]
     for id in new:

@@ -116,16 +116,21 @@ def test_what_cannot_begin_here_goes_its_own_way(fleet):
     assert "damage 0," in fleet.command("doctor", check=1).stdout  # nobody serves the other pool
 
 
-def test_one_that_came_meanwhile(fleet):
-    """When it began one job waited for it; when it ends there are two."""
+def while_it_runs(fleet, *behind):
+    """`long` runs for a second, where it became ready; the worker knows that the first of `behind` waits for it, the next one for that."""
     fleet.worker("--slots", 4)
     ids = chain(fleet, 2)
     fleet.publish({"task": "sleep", "id": "long", "args": {"ms": 1000}, "after": [ids[1]]})
-    waits(fleet, ids[1], "long")
-    fleet.publish({"task": "noop", "id": "first", "after": ["long"]})
-    waits(fleet, ids[1], "long", "first")
+    for before, id in zip(("long",) + behind, behind):
+        fleet.publish({"task": "noop", "id": id, "after": [before]})
+    waits(fleet, ids[1], "long", *behind)
     fleet.publish({"task": "noop", "id": ids[0]})
     fleet.wait("long", "running")
+
+
+def test_one_that_came_meanwhile(fleet):
+    """When it began one job waited for it; when it ends there are two."""
+    while_it_runs(fleet, "first")
     fleet.publish({"task": "noop", "id": "second", "after": ["long"]})
     fleet.wait_all(["first", "second"])
     assert {fleet.job(id)["attempt"] for id in ("first", "second")} == {"1"}
@@ -134,15 +139,7 @@ def test_one_that_came_meanwhile(fleet):
 
 
 def test_one_that_is_cancelled_meanwhile(fleet):
-    fleet.worker("--slots", 4)
-    ids = chain(fleet, 2)
-    fleet.publish({"task": "sleep", "id": "long", "args": {"ms": 1000}, "after": [ids[1]]})
-    waits(fleet, ids[1], "long")
-    fleet.publish({"task": "noop", "id": "next", "after": ["long"]})
-    fleet.publish({"task": "noop", "id": "behind", "after": ["next"]})
-    waits(fleet, ids[1], "long", "next", "behind")
-    fleet.publish({"task": "noop", "id": ids[0]})
-    fleet.wait("long", "running")
+    while_it_runs(fleet, "next", "behind")
     fleet.command("cancel", "next", check=0)
     fleet.wait("long", "succeeded")
     fleet.wait("behind", "skipped")

@@ -295,13 +295,9 @@ def test_workers_that_lost_their_consumers_without_a_word_all_come_back(fleet):
     queue = fleet.prefix + ".default.normal"
     consumers = lambda: fleet.channel.queue_declare(queue, passive=True).method.consumer_count  # noqa: E731
     until(lambda: consumers() == 2)
-    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 50, "x-overflow": "reject-publish", "x-dead-letter-exchange": "",
-                 "x-dead-letter-routing-key": fleet.prefix + ".returned", "x-dead-letter-strategy": "at-least-once"}
     for i in range(8):
         time.sleep(0.1 * (i % 2))  # so that consumers come back to some of them
-        fleet.channel.queue_delete(queue)
-        fleet.channel.queue_declare(queue, durable=True, arguments=arguments)
-        fleet.channel.queue_bind(queue, fleet.prefix, "default.normal")
+        fleet.delete_and_declare_again()
     until(lambda: consumers() > 0)
     for i in range(12):
         fleet.publish({"task": "sleep", "id": "s%d" % i, "args": {"ms": 2000}})
@@ -318,12 +314,7 @@ def test_what_the_broker_gives_to_consumers_of_a_deleted_queue_comes_again(fleet
     for id in before:
         fleet.publish({"task": "noop", "id": id})
     fleet.wait_all(before)
-    queue = fleet.prefix + ".default.normal"
-    fleet.channel.queue_delete(queue)
-    fleet.channel.queue_declare(queue, durable=True, arguments={
-        "x-queue-type": "quorum", "x-delivery-limit": 50, "x-overflow": "reject-publish", "x-dead-letter-exchange": "",
-        "x-dead-letter-routing-key": fleet.prefix + ".returned", "x-dead-letter-strategy": "at-least-once"})
-    fleet.channel.queue_bind(queue, fleet.prefix, "default.normal")
+    fleet.delete_and_declare_again()
     for id in after:
         fleet.publish({"task": "noop", "id": id})
     if another:

@@ -123,6 +123,15 @@ class Fleet:
                                   pika.BasicProperties(content_type="application/json", delivery_mode=2, **properties))
         connection.close()
 
+    def delete_and_declare_again(self):
+        """The queue of the default pool, at once, with the arguments that it has."""
+        queue = self.prefix + ".default.normal"
+        self.channel.queue_delete(queue)
+        self.channel.queue_declare(queue, durable=True, arguments={
+            "x-queue-type": "quorum", "x-delivery-limit": 50, "x-overflow": "reject-publish", "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": self.prefix + ".returned", "x-dead-letter-strategy": "at-least-once"})
+        self.channel.queue_bind(queue, self.prefix, "default.normal")
+
     def reply_queue(self):
         return self.channel.queue_declare("", exclusive=True).method.queue
 

@@ -1,5 +1,6 @@
 /* How transitions of one script share a call: what is the same for all of them is given once (store/lua_scripts.h). */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,7 @@ static void lab_add(struct lab *lab, const char *script, const char *id, const c
 				    .args = args,
 				    .count = count};
 	cr_assert_not_null(call->script);
-	strcpy(call->script->sha, "sha");
+	snprintf(call->script->sha, sizeof call->script->sha, "sha");
 	lab->batch.calls[lab->batch.count++] = call;
 }
 
