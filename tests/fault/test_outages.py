@@ -64,9 +64,10 @@ def test_redis_asks_its_clients_to_wait(ground):
 def test_the_broker_blocks_publishers(ground):
     """A memory alarm: invitations wait, consuming and acknowledging go on, memory stays bounded."""
     fleet, servers = ground.fleet, ground.servers
-    long = ground.publish(work="sleep 2")  # so much that `last` begins nowhere at once, as it would where nothing is held
+    long = ground.publish(work="sleep 2")
     last = "r%d-last" % ground.count
-    fleet.publish(logged(fleet, last, after=long))
+    # not due yet when the others have ended: it would begin at once, without an invitation, where nothing else is held
+    fleet.publish(logged(fleet, last, after=long, run_at=int(time.time() * 1000) + 15000))
     ground.ids.append(last)
     fleet.wait(last, "waiting")
     servers.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
